@@ -1,0 +1,206 @@
+/*
+ * Calling models: chat, vision and pictures, with ledger, retries and re-asks.
+ *
+ * A struct model is built once per process and shared by all its threads: it
+ * owns the HTTP thread, one gate per provider (calls in flight, rate, pause
+ * after 429) and the remembered abilities of models.
+ *
+ * Every wire request has a ledger row before it is sent and its answer after.
+ * A call is a little state machine whose steps are attempts; on resume its
+ * first attempts are read from the ledger instead of being sent, so the machine
+ * walks through what has happened and goes on from there:
+ *
+ *   ask --send--> ANSWERED --usable--------------------------------> done
+ *    ^              |--truncated: once, limit x 1.5 ------> new ask
+ *    |              |--no JSON / wrong schema: once, with
+ *    |              |  the violations -------------------> new ask
+ *    |              '--no picture: once -----------------> new ask
+ *    |---- retryable fault, retries left (same idempotency key) ---'
+ *    |---- UNKNOWN (time-out, reset, crash): once, same key -------'
+ *    |---- format refused: next simpler answer mode ---------------'
+ *    '---- primary exhausted, fall-back configured: its model -----'
+ *
+ * A fault is an enum model_fault in err.detail with code ERR_MODEL.
+ */
+#ifndef CHURNS_MODEL_H
+#define CHURNS_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "answer.h"
+#include "conf.h"
+#include "err.h"
+#include "http.h"
+#include "json.h"
+#include "price.h"
+#include "schema.h"
+#include "store.h"
+
+#define MODEL_MAX_IMAGES 2	/* input pictures of one call */
+#define MODEL_MAX_CALLS 8	/* in one model_chat_all() */
+#define MODEL_MAX_PROMPT_BYTES (256 * 1024)
+#define MAX_IMAGE_PROMPT_CHARS 32000
+
+enum model_fault {
+	FAULT_NONE = 0,
+	FAULT_AUTH,
+	FAULT_RATE_LIMIT,
+	FAULT_CONTENT_POLICY,
+	FAULT_BAD_REQUEST,
+	FAULT_NETWORK,
+	FAULT_TIMEOUT,
+	FAULT_SERVER,
+	FAULT_TRUNCATED,
+	FAULT_NO_JSON,
+	FAULT_INVALID_SCHEMA,
+	FAULT_NO_IMAGE,
+	FAULT_EMPTY,
+	FAULT_NOT_CONFIGURED,	/* purpose without model or key */
+	FAULT__COUNT
+};
+
+const char *model_fault_name(enum model_fault f);	/* "rate_limit", ... */
+/* A sentence for users: what happened and what they can do. */
+const char *model_fault_text(enum model_fault f);
+bool model_fault_is_transport(enum model_fault f);	/* worth a retry */
+
+struct model;
+
+struct model_options {
+	const struct conf *conf;	/* with keys; outlives the model */
+	const struct schema_set *schemas;
+	struct store *store;	/* outlives the model */
+};
+
+enum err_code model_new(const struct model_options *opts, struct model **out,
+    struct err *e);
+void model_free(struct model *m);
+const struct conf *model_conf(const struct model *m);
+const struct schema_set *model_schemas(const struct model *m);
+
+/* The connections shared with others that fetch over HTTP. */
+struct http *model_http(struct model *m);
+
+/* On whose behalf calls are made: one per job, shared by its lanes. */
+struct call_scope {
+	const struct job_ref *ref;
+	const char *owner;
+	int run_dirfd;		/* the run's directory; blobs go to calls/ in it */
+	struct cancel *cancel;
+	int64_t deadline_ms;	/* Unix time; 0: none. No call starts or lasts beyond */
+};
+
+/* Things people should know although the call went well: {code, message},
+ * for example "call_unknown", "no_price", "fallback_model", "logo_left_out". */
+typedef void model_note(void *arg, const char *code, const char *message);
+
+struct call_image {
+	const char *path;	/* relative to the run's directory */
+	const char *mime;
+	int width, height;	/* for estimates; 0: unknown */
+	bool high_detail;
+};
+
+struct chat_request {
+	enum purpose_id purpose;
+	const char *suffix;	/* tells apart several calls of one purpose in a stage: "2"; NULL */
+	const char *stage;	/* for the ledger */
+	int variant;		/* or VARIANT_NONE */
+	const char *system;
+	const char *user;
+	struct call_image images[MODEL_MAX_IMAGES];
+	int n_images;
+	const struct schema *schema;
+	answer_hook *hook;
+	void *hook_arg;
+	/* Beyond the schema: append one line per fault; they count as violations.
+	 * NULL: none. May change value. Runs in the calling thread. */
+	void (*verify)(struct json_object *value, struct strbuf *violations,
+	    void *arg);
+	void *verify_arg;
+	double temperature;	/* < 0: the purpose's */
+	int max_tokens;		/* 0: the purpose's */
+	bool cacheable;		/* same model, texts, pictures: same answer */
+	model_note *note;
+	void *note_arg;
+};
+
+struct call_result {
+	enum err_code rc;	/* as model_chat() would return */
+	struct err err;
+	struct json_object *value;	/* chat: the fitted answer; caller's reference */
+	const char *provider;	/* names live as long as the configuration */
+	const char *model;
+	struct usage usage;	/* of the attempt that was used */
+	int64_t cost_nano;	/* of all attempts */
+	int attempts;
+	bool simulated;
+	bool from_cache;
+};
+
+void call_result_release(struct call_result *r);
+
+/*
+ * One chat or vision call, to its end.
+ * Errors: ERR_MODEL (detail: the fault of the last attempt), ERR_CANCELLED,
+ * ERR_LOST, ERR_TIMEOUT (the job's deadline), ERR_BUSY, ERR_FULL, ERR_SYSTEM.
+ */
+enum err_code model_chat(struct model *m, const struct call_scope *scope,
+    const struct chat_request *req, struct call_result *out, struct err *e);
+
+/* Several at once; each result has its own rc. Returns the first rc that is
+ * neither ERR_OK nor ERR_MODEL (all results are filled even so). */
+enum err_code model_chat_all(struct model *m, const struct call_scope *scope,
+    const struct chat_request *reqs, int n, struct call_result *out,
+    struct err *e);
+
+struct image_request {
+	enum purpose_id purpose;	/* PURPOSE_IMAGE_GENERATION */
+	const char *stage;
+	int variant;
+	const char *prompt;
+	struct call_image inputs[MODEL_MAX_IMAGES];	/* reference first, then logo */
+	int n_inputs;
+	bool has_logo;		/* the last input is a logo */
+	const char *aspect;	/* the platform's; resolved for the model used */
+	const char *quality;	/* "medium" */
+	model_note *note;
+	void *note_arg;
+};
+
+struct image_result {
+	char *file;		/* picture bytes as the provider sent them, relative to the run's directory; owned */
+	const char *provider;
+	enum wire wire;
+	const char *model;
+	const char *aspect;	/* resolved */
+	const char *size;	/* asked for; NULL where the provider takes none */
+	char quality[16];	/* "medium", "default" */
+	struct usage usage;
+	int64_t cost_nano;	/* all attempts */
+	int attempts;
+	bool simulated;
+	bool logo_left_out;
+};
+
+void image_result_release(struct image_result *r);
+
+/* One picture. Errors as model_chat(). */
+enum err_code model_image(struct model *m, const struct call_scope *scope,
+    const struct image_request *req, struct image_result *out, struct err *e);
+
+/* Is everything there that calls of this purpose need? ERR_MODEL with
+ * FAULT_NOT_CONFIGURED and a sentence naming the variable otherwise. */
+enum err_code model_available(const struct model *m, enum purpose_id p,
+    struct err *e);
+
+struct provider_stats {
+	const char *name;
+	int64_t calls, errors, in_flight, waiting, paused_until_ms;
+};
+/* Fills at most max rows; returns how many there are. */
+int model_get_stats(struct model *m, struct provider_stats *out, int max);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * churns-api between its files.
+ *
+ *   main.c     arguments, configuration, the listening socket
+ *   parent.c   keeps api.workers processes alive; never opens the database
+ *   worker.c   one process: its store, its accepting threads
+ *   routes.c   one table of routes; everything else is reached from there
+ */
+#ifndef API_H
+#define API_H
+
+#include "conf.h"
+#include "err.h"
+#include "service.h"
+
+/* The listening socket, and whether we made it (and its path to remove). */
+struct listener {
+	int fd;
+	char *path;		/* of a Unix socket we bound; NULL */
+};
+
+/*
+ * Take the socket that a web server (fd 0) or socket activation (LISTEN_FDS)
+ * hands us, else open address: the path of a Unix socket, or HOST:PORT.
+ * Backlog 4096, non-blocking.
+ */
+enum err_code listener_open(const char *address, struct listener *out,
+    struct err *e);
+void listener_close(struct listener *l);
+
+/*
+ * Supervise until SIGTERM.  svc is taken over; opts are those it was loaded
+ * with, for SIGHUP.  Returns the exit status of the program.
+ */
+int parent_run(struct service *svc, const struct conf_options *opts,
+    const struct listener *l);
+
+/*
+ * Be a worker until stop_fd becomes readable (its writing end was closed) or
+ * a limit retires us.  Returns the exit status of the process.
+ */
+int worker_run(struct service *svc, int listen_fd, int stop_fd);
+
+#endif

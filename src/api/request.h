@@ -1,0 +1,93 @@
+/*
+ * One HTTP request and its answer, without FastCGI in them: a request is read
+ * from a list of CGI variables, a response is filled by a handler and written by
+ * the worker.  So both can be tested without a web server.
+ */
+#ifndef API_REQUEST_H
+#define API_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "json.h"
+#include "strbuf.h"
+#include "submit.h"
+
+#define MAX_PATH_BYTES 2048
+#define MAX_QUERY_BYTES 8192
+#define MAX_PARAMS 2
+#define REQUEST_ID_MAX 65
+#define MAX_RESPONSE_BYTES (16 * 1024 * 1024)
+#define MAX_HEADER_BYTES (16 * 1024)
+
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS,
+	METHOD_OTHER };
+
+/* Pulls the next bytes of the body: how many, 0 at its end, -1 on failure. */
+typedef int body_reader(void *arg, char *buf, int len);
+
+struct request {
+	/* what the server said; strings live as long as the request */
+	enum method method;
+	const char *method_name;
+	const char *content_type;	/* "" when none */
+	int64_t content_length;	/* -1: not said */
+	const char *origin;	/* NULL: none */
+	const char *acr_method, *acr_headers;	/* of a CORS preflight; NULL */
+	const char *if_none_match, *range;	/* NULL */
+	const char *accept;	/* "" when none */
+	const char *idempotency_key;	/* NULL */
+	/* what we made of it */
+	char id[REQUEST_ID_MAX];	/* X-Request-Id: theirs if sane, else ours */
+	char path[MAX_PATH_BYTES];	/* decoded, begins with / */
+	char raw_path[MAX_PATH_BYTES];	/* as sent, for redirects */
+	const char *query_text;	/* as sent; "" when none */
+	struct form query;
+	const char *params[MAX_PARAMS];	/* of the route's pattern, into param_text */
+	char param_text[MAX_PATH_BYTES];
+	const char *owner;	/* whose things may be seen */
+	char run_id[ID_MAX];	/* for the access log; "" */
+	body_reader *read_body;
+	void *read_arg;
+};
+
+/*
+ * envp: NAME=value strings, NULL-terminated. ERR_INVALID when path or query
+ * cannot be decoded or are too long; the request can be answered even so.
+ * Release in any case.
+ */
+enum err_code request_init(struct request *r, char **envp, struct err *e);
+void request_release(struct request *r);
+
+/* Query values with their checks; faults become 422 with loc ["query", name].
+ * An absent one gives dflt. */
+int64_t query_int(const struct request *r, const char *name, int64_t dflt,
+    int64_t min, int64_t max, struct faults *faults);
+
+struct response {
+	int status;
+	struct strbuf headers;	/* complete lines with CRLF */
+	struct strbuf body;
+	bool has_type;		/* Content-Type is among the headers */
+	int file_fd;		/* sent instead of body; -1 */
+	int64_t file_offset, file_length;
+	const char *wake;	/* text for the runner once answered; NULL */
+};
+
+void response_init(struct response *res);
+void response_release(struct response *res);
+/* Control characters in value end it, so that no header can be forged. */
+void response_header(struct response *res, const char *name, const char *fmt,
+    ...) __attribute__((format(printf, 3, 4)));
+/* Takes o's reference. */
+void response_json(struct response *res, int status, struct json_object *o);
+/* {"detail": message} in the shape the status wants. */
+void response_error(struct response *res, int status, const char *message);
+/* From an err: its status, Retry-After for 503, real texts of 500 only in
+ * development (and always in the log). */
+void response_err(struct response *res, const struct err *e, bool development);
+
+const char *http_reason(int status);	/* "Not Found" */
+
+#endif

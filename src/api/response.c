@@ -1,0 +1,125 @@
+/* Filling an answer. */
+#include "request.h"
+
+#include <unistd.h>
+
+#include "log.h"
+
+#define RETRY_AFTER_S 2		/* after a 503: a lock or a full disk */
+#define HEADER_VALUE_MAX 2048
+
+const char *
+http_reason(int status)
+{
+	switch (status) {
+	case 200: return "OK";
+	case 204: return "No Content";
+	case 206: return "Partial Content";
+	case 304: return "Not Modified";
+	case 307: return "Temporary Redirect";
+	case 400: return "Bad Request";
+	case 403: return "Forbidden";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 409: return "Conflict";
+	case 413: return "Content Too Large";
+	case 415: return "Unsupported Media Type";
+	case 416: return "Range Not Satisfiable";
+	case 422: return "Unprocessable Content";
+	case 500: return "Internal Server Error";
+	case 503: return "Service Unavailable";
+	case 504: return "Gateway Timeout";
+	default: return "Unknown";
+	}
+}
+
+void
+response_init(struct response *res)
+{
+	memset(res, 0, sizeof(*res));
+	res->status = 200;
+	strbuf_init(&res->headers, MAX_HEADER_BYTES);
+	strbuf_init(&res->body, MAX_RESPONSE_BYTES);
+	res->file_fd = -1;
+}
+
+void
+response_release(struct response *res)
+{
+	strbuf_release(&res->headers);
+	strbuf_release(&res->body);
+	if (res->file_fd >= 0)
+		close(res->file_fd);
+	res->file_fd = -1;
+}
+
+void
+response_header(struct response *res, const char *name, const char *fmt, ...)
+{
+	char value[HEADER_VALUE_MAX];
+	va_list ap;
+	size_t i;
+
+	va_start(ap, fmt);
+	vsnprintf(value, sizeof(value), fmt, ap);
+	va_end(ap);
+	for (i = 0; value[i] != '\0'; i++)
+		if (iscntrl((unsigned char)value[i])) {
+			value[i] = '\0';
+			break;
+		}
+	if (strcmp(name, "Content-Type") == 0)
+		res->has_type = true;
+	strbuf_addf(&res->headers, "%s: %s\r\n", name, value);
+}
+
+void
+response_json(struct response *res, int status, struct json_object *o)
+{
+	res->status = status;
+	response_header(res, "Content-Type", "application/json");
+	response_header(res, "Cache-Control", "no-store");
+	strbuf_reset(&res->body);
+	strbuf_add_json(&res->body, o);
+	json_object_put(o);
+}
+
+void
+response_error(struct response *res, int status, const char *message)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_str(o, "detail", message);
+	response_json(res, status, o);
+}
+
+void
+response_err(struct response *res, const struct err *e, bool development)
+{
+	int status = err_http_status(e->code);
+	struct json_object *o;
+
+	if (status == 503)
+		response_header(res, "Retry-After", "%d", RETRY_AFTER_S);
+	if (status == 422) {
+		struct faults faults;
+
+		faults_init(&faults);
+		faults_type(&faults, "value_error", "body", "", NULL, "%s",
+		    e->msg);
+		response_json(res, status, faults_body(&faults, &status));
+		faults_release(&faults);
+		return;
+	}
+	if (status != 500) {
+		response_error(res, status, e->msg);
+		return;
+	}
+	log_error("request failed", "code=%s error=%s", err_code_name(e->code),
+	    log_quote(e->msg));
+	o = json_object_new_object();
+	json_put_str(o, "detail", "Internal server error");
+	json_put_str(o, "error", development ? e->msg :
+	    "The server could not do this; its log says why.");
+	response_json(res, status, o);
+}

@@ -1,0 +1,267 @@
+/*
+ * The routes: one table, and what is the same for all of them.
+ *
+ * To add a route: write its handler (its comment lists its answers), declare it
+ * in worker.h, add a row here, document it in the API document, and test it in
+ * tests/program/test_api.py.
+ *
+ * A pattern's {name} matches one path segment; {name...} the rest of the path.
+ * Segments called {run_id} must be ids; anything else is a 404 before the
+ * handler runs.
+ */
+#include "worker.h"
+
+#include <unistd.h>
+
+#include "id.h"
+#include "log.h"
+#include "xalloc.h"
+
+#define PREFLIGHT_AGE_S 600
+#define CORS_METHODS "GET, POST, PUT, DELETE, OPTIONS"
+#define EXPOSED_HEADERS "Content-Disposition, ETag, Retry-After, X-Request-Id"
+
+struct route {
+	enum method method;	/* GET serves HEAD as well */
+	const char *pattern;
+	handler *answer;
+};
+
+static const struct route routes[] = {
+	{ METHOD_GET, "/", page_root },
+	{ METHOD_GET, "/health", page_health },
+	{ METHOD_GET, "/health/ready", page_ready },
+	{ METHOD_GET, "/health/executor-stats", page_executor_stats },
+	{ METHOD_GET, "/api/v1/status", page_status },
+	{ METHOD_GET, "/api/v1/config/platforms", page_platforms },
+	{ METHOD_GET, "/api/v1/config/task-types", page_task_types },
+	{ METHOD_POST, "/api/v1/runs", page_run_create },
+	{ METHOD_GET, "/api/v1/runs", page_run_list },
+	/* The existing client uses this spelling and must not be redirected. */
+	{ METHOD_GET, "/api/v1/runs/", page_run_list },
+	{ METHOD_GET, "/api/v1/runs/{run_id}", page_run_show },
+	{ METHOD_GET, "/api/v1/runs/{run_id}/status", page_run_status },
+	{ METHOD_GET, "/api/v1/runs/{run_id}/results", page_run_results },
+	{ METHOD_GET, "/api/v1/runs/{run_id}/events", page_run_events },
+	{ METHOD_POST, "/api/v1/runs/{run_id}/cancel", page_run_cancel },
+	{ METHOD_GET, "/api/v1/files/{run_id}/{path...}", page_file },
+};
+
+/*
+ * Match path against a pattern, cutting parameters into text (a copy of path
+ * that the caller lends). params[] point into it.
+ */
+static bool
+match(const char *pattern, const char *path, char *text,
+    const char *params[MAX_PARAMS])
+{
+	const char *p = pattern;
+	char *q = text;
+	int n = 0;
+
+	snprintf(text, MAX_PATH_BYTES, "%s", path);
+	while (*p != '\0') {
+		if (*p != '{') {
+			if (*p != *q)
+				return false;
+			p++;
+			q++;
+			continue;
+		}
+		if (*q == '\0' || n == MAX_PARAMS)
+			return false;
+		params[n++] = q;
+		if (strstr(p, "...}") != NULL)
+			return true;
+		q += strcspn(q, "/");
+		if (q == params[n - 1])
+			return false;
+		p += strcspn(p, "}") + 1;
+		if (*q == '/' && *p == '/') {
+			/* Keep walking the original; text ends here. */
+			*q = '\0';
+			p++;
+			q++;
+		}
+	}
+	return *q == '\0';
+}
+
+/* Every {run_id} is the first parameter. */
+static bool
+ids_are_valid(const struct route *route, const struct request *r)
+{
+	return strstr(route->pattern, "{run_id}") == NULL ||
+	    id_is_valid(r->params[0]);
+}
+
+static const struct route *
+find_route(enum method method, const char *path, struct request *r)
+{
+	size_t i;
+
+	if (method == METHOD_HEAD)
+		method = METHOD_GET;
+	for (i = 0; i < ARRAY_LEN(routes); i++)
+		if (routes[i].method == method &&
+		    match(routes[i].pattern, path, r->param_text, r->params))
+			return &routes[i];
+	return NULL;
+}
+
+/* "GET, HEAD, OPTIONS": what the path answers; empty when it is unknown. */
+static void
+allowed_methods(const char *path, struct request *r, struct strbuf *out)
+{
+	if (find_route(METHOD_GET, path, r) != NULL)
+		strbuf_addstr(out, "GET, HEAD, ");
+	if (find_route(METHOD_POST, path, r) != NULL)
+		strbuf_addstr(out, "POST, ");
+	if (out->len > 0)
+		strbuf_addstr(out, "OPTIONS");
+}
+
+/* --- CORS ------------------------------------------------------------------------- */
+
+/* A star in a pattern stands for one part of a host name. */
+static bool
+origin_matches(const char *pattern, const char *origin)
+{
+	const char *star = strchr(pattern, '*');
+	size_t head, tail, len = strlen(origin), i;
+
+	if (star == NULL)
+		return strcmp(pattern, origin) == 0;
+	head = (size_t)(star - pattern);
+	tail = strlen(star + 1);
+	if (len <= head + tail || strncmp(pattern, origin, head) != 0 ||
+	    strcmp(star + 1, origin + len - tail) != 0)
+		return false;
+	for (i = head; i < len - tail; i++)
+		if (!isalnum((unsigned char)origin[i]) && origin[i] != '-')
+			return false;
+	return true;
+}
+
+static bool
+origin_allowed(const struct worker *w, const char *origin)
+{
+	char **p = w->svc->conf->settings.cors_origins;
+
+	for (; p != NULL && *p != NULL; p++)
+		if (origin_matches(*p, origin))
+			return true;
+	return false;
+}
+
+static void
+add_cors(const struct worker *w, const struct request *r,
+    struct response *res)
+{
+	/* A cache must not give one origin's answer to another. */
+	response_header(res, "Vary", "Origin");
+	if (r->origin == NULL || !origin_allowed(w, r->origin))
+		return;
+	response_header(res, "Access-Control-Allow-Origin", "%s", r->origin);
+	response_header(res, "Access-Control-Allow-Credentials", "true");
+	response_header(res, "Access-Control-Expose-Headers",
+	    EXPOSED_HEADERS);
+}
+
+static void
+answer_preflight(const struct worker *w, const struct request *r,
+    struct response *res)
+{
+	if (!origin_allowed(w, r->origin)) {
+		response_error(res, 400, "This origin may not use the API.");
+		return;
+	}
+	res->status = 200;
+	response_header(res, "Access-Control-Allow-Methods", CORS_METHODS);
+	if (r->acr_headers != NULL)
+		response_header(res, "Access-Control-Allow-Headers", "%s",
+		    r->acr_headers);
+	response_header(res, "Access-Control-Max-Age", "%d", PREFLIGHT_AGE_S);
+}
+
+/* --- dispatch --------------------------------------------------------------------- */
+
+/* The same path with or without its trailing slash is a route: 307 there. */
+static bool
+redirect_slash(struct request *r, struct response *res)
+{
+	char other[MAX_PATH_BYTES + 1];
+	size_t len = strlen(r->path), raw = strlen(r->raw_path);
+	struct strbuf allow = STRBUF_INIT(100);
+	bool known;
+
+	snprintf(other, sizeof(other), "%s", r->path);
+	if (len > 1 && other[len - 1] == '/')
+		other[len - 1] = '\0';
+	else
+		return false;
+	allowed_methods(other, r, &allow);
+	known = allow.len > 0;
+	strbuf_release(&allow);
+	/* "//evil.example" would lead away from here. */
+	if (!known || raw < 2 || r->raw_path[1] == '/')
+		return false;
+	res->status = 307;
+	response_header(res, "Location", "%.*s%s%s", (int)(raw - 1),
+	    r->raw_path, *r->query_text != '\0' ? "?" : "", r->query_text);
+	return true;
+}
+
+static void
+answer_unmatched(struct request *r, struct response *res)
+{
+	struct strbuf allow = STRBUF_INIT(100);
+
+	allowed_methods(r->path, r, &allow);
+	if (allow.len > 0 && r->method == METHOD_OPTIONS) {
+		res->status = 204;
+		response_header(res, "Allow", "%s", allow.buf);
+	} else if (allow.len > 0) {
+		response_header(res, "Allow", "%s", allow.buf);
+		response_error(res, 405, "Method Not Allowed");
+	} else if (!redirect_slash(r, res)) {
+		response_error(res, 404, "Not Found");
+	}
+	strbuf_release(&allow);
+}
+
+static void
+answer_route(struct worker *w, const struct route *route, struct request *r,
+    struct response *res)
+{
+	struct err e = ERR_INIT;
+
+	if (!ids_are_valid(route, r)) {
+		response_error(res, 404, "There is no such run.");
+		return;
+	}
+	if (strstr(route->pattern, "{run_id}") != NULL)
+		snprintf(r->run_id, sizeof(r->run_id), "%s", r->params[0]);
+	if (route->answer(w, r, res, &e) != ERR_OK)
+		response_err(res, &e, w->svc->conf->settings.development);
+}
+
+void
+route_request(struct worker *w, struct request *r, struct response *res)
+{
+	const struct route *route;
+
+	if (r->method == METHOD_OPTIONS && r->origin != NULL &&
+	    r->acr_method != NULL) {
+		answer_preflight(w, r, res);
+	} else {
+		route = find_route(r->method, r->path, r);
+		if (route != NULL)
+			answer_route(w, route, r, res);
+		else
+			answer_unmatched(r, res);
+	}
+	add_cors(w, r, res);
+	response_header(res, "X-Request-Id", "%s", r->id);
+	response_header(res, "X-Content-Type-Options", "nosniff");
+}

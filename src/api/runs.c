@@ -1,0 +1,421 @@
+/* Runs: submitting, listing, reading, cancelling. */
+#include "worker.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "executor.h"
+#include "file.h"
+#include "log.h"
+#include "multipart.h"
+#include "results.h"
+#include "views.h"
+#include "xalloc.h"
+
+#define BODY_CHUNK 65536
+#define DEFAULT_PAGE_SIZE 20
+#define MAX_PAGE 1000000
+#define DEFAULT_EVENTS 200
+#define CANCEL_MESSAGE "The run was cancelled."
+
+/* --- bodies ------------------------------------------------------------------------- */
+
+static enum err_code
+body_ended(const struct request *r, int64_t got, int last, struct err *e)
+{
+	if (last < 0 || (r->content_length >= 0 && got != r->content_length))
+		return err_set(e, ERR_INVALID, "the body ended after %lld "
+		    "bytes, before it was complete", (long long)got);
+	return ERR_OK;
+}
+
+static enum err_code
+too_large(const struct worker *w, int64_t n, struct err *e)
+{
+	int64_t max = w->svc->conf->settings.api_max_body_bytes;
+
+	if (n <= max)
+		return ERR_OK;
+	return err_set(e, ERR_TOO_LARGE, "the body is larger than %lld bytes",
+	    (long long)max);
+}
+
+static enum err_code
+read_multipart(struct worker *w, struct request *r, struct form *form,
+    struct err *e)
+{
+	struct multipart *m = NULL;
+	char *chunk = xmalloc(BODY_CHUNK);
+	int64_t got = 0;
+	enum err_code rc;
+	int n = 0;
+
+	rc = multipart_new(r->content_type, form, &m, e);
+	while (rc == ERR_OK) {
+		n = r->read_body(r->read_arg, chunk, BODY_CHUNK);
+		if (n <= 0)
+			break;
+		got += n;
+		rc = too_large(w, got, e);
+		if (rc == ERR_OK)
+			rc = multipart_feed(m, chunk, (size_t)n, e);
+	}
+	if (rc == ERR_OK)
+		rc = body_ended(r, got, n, e);
+	if (rc == ERR_OK)
+		rc = multipart_end(m, e);
+	multipart_free(m);
+	free(chunk);
+	return rc;
+}
+
+static enum err_code
+read_urlencoded(struct request *r, struct form *form, struct err *e)
+{
+	struct strbuf body = STRBUF_INIT(MAX_URLENCODED_BYTES);
+	char *chunk = xmalloc(BODY_CHUNK);
+	enum err_code rc;
+	int64_t got = 0;
+	int n;
+
+	for (;;) {
+		n = r->read_body(r->read_arg, chunk, BODY_CHUNK);
+		if (n <= 0)
+			break;
+		got += n;
+		strbuf_add(&body, chunk, (size_t)n);
+		if (strbuf_overflowed(&body)) {
+			rc = err_set(e, ERR_TOO_LARGE, "a form without files "
+			    "may have at most %d bytes", MAX_URLENCODED_BYTES);
+			goto out;
+		}
+	}
+	rc = body_ended(r, got, n, e);
+	if (rc == ERR_OK)
+		rc = urlencoded_parse(body.buf, body.len, form, e);
+out:
+	strbuf_release(&body);
+	free(chunk);
+	return rc;
+}
+
+static bool
+type_is(const char *content_type, const char *wanted)
+{
+	size_t len = strlen(wanted);
+
+	return strncasecmp(content_type, wanted, len) == 0 &&
+	    (content_type[len] == '\0' || content_type[len] == ';' ||
+	    content_type[len] == ' ');
+}
+
+enum err_code
+read_form(struct worker *w, struct request *r, struct form *form,
+    struct err *e)
+{
+	enum err_code rc;
+
+	rc = too_large(w, r->content_length, e);
+	if (rc != ERR_OK)
+		return rc;
+	if (type_is(r->content_type, "multipart/form-data"))
+		return read_multipart(w, r, form, e);
+	/* An empty body without a type is an empty form: its fields are
+	 * missing, which says more than a complaint about the type. */
+	if (type_is(r->content_type, "application/x-www-form-urlencoded") ||
+	    (*r->content_type == '\0' && r->content_length <= 0))
+		return read_urlencoded(r, form, e);
+	return err_set(e, ERR_TYPE, "send the form as multipart/form-data or "
+	    "application/x-www-form-urlencoded");
+}
+
+/* --- creating ------------------------------------------------------------------------ */
+
+static enum err_code
+check_key(const struct request *r, struct err *e)
+{
+	if (r->idempotency_key != NULL &&
+	    strlen(r->idempotency_key) > IDEMPOTENCY_KEY_MAX)
+		return err_set(e, ERR_INVALID, "Idempotency-Key is longer than "
+		    "%d characters", IDEMPOTENCY_KEY_MAX);
+	return ERR_OK;
+}
+
+/*
+ * 200 with the PENDING Run, stored durably; the kept answer for a repeated
+ * Idempotency-Key (422 when the content differs); 400 or 422 with all faults
+ * of the form; 413; 503 when it could not be stored, and then nothing is.
+ */
+enum err_code
+page_run_create(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	struct submit_result result = { "", 0, NULL, false };
+	struct run_request request;
+	struct faults faults;
+	struct form form;
+	enum err_code rc;
+	int status = 0;
+
+	memset(&request, 0, sizeof(request));
+	form_init(&form, w->uploads_dirfd);
+	faults_init(&faults);
+	rc = check_key(r, e);
+	if (rc == ERR_OK)
+		rc = read_form(w, r, &form, e);
+	if (rc != ERR_OK)
+		goto out;
+	rc = run_form_check(w->svc->conf, &form, &request, &faults, e);
+	if (faults_any(&faults)) {
+		struct json_object *body = faults_body(&faults, &status);
+
+		response_json(res, status, body);
+		rc = ERR_OK;
+		goto out;
+	}
+	if (rc != ERR_OK)
+		goto out;
+	rc = run_submit(w->svc, w->store, r->owner, &form, &request,
+	    r->idempotency_key, clock_now_ms(), &result, e);
+	if (rc != ERR_OK)
+		goto out;
+	res->status = result.http_status;
+	response_header(res, "Content-Type", "application/json");
+	response_header(res, "Cache-Control", "no-store");
+	if (result.replayed) {
+		response_header(res, "Idempotency-Replayed", "true");
+	} else {
+		snprintf(r->run_id, sizeof(r->run_id), "%s", result.run_id);
+		response_header(res, "Location", "/api/v1/runs/%s",
+		    result.run_id);
+		res->wake = "job";
+	}
+	strbuf_addstr(&res->body, result.body);
+out:
+	submit_result_release(&result);
+	run_request_release(&request, w->uploads_dirfd);
+	faults_release(&faults);
+	form_release(&form);
+	return rc;
+}
+
+/* --- reading -------------------------------------------------------------------------- */
+
+/* 200 with one page, newest first; 422 for page, page_size or status. */
+enum err_code
+page_run_list(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	struct run_query q = { .owner = r->owner };
+	const char *status = form_get(&r->query, "status");
+	struct run_page page = { NULL, 0, 0 };
+	struct faults faults;
+	enum err_code rc = ERR_OK;
+	int code = 0, i;
+
+	faults_init(&faults);
+	q.page = (int)query_int(r, "page", 1, 1, MAX_PAGE, &faults);
+	q.page_size = (int)query_int(r, "page_size", DEFAULT_PAGE_SIZE, 1,
+	    MAX_LIST_PAGE, &faults);
+	q.mode = form_get(&r->query, "mode");
+	/* An empty status counts as a wrong one here, unlike in forms. */
+	for (i = 0; i < r->query.n_fields; i++)
+		if (strcmp(r->query.fields[i].name, "status") == 0)
+			q.by_status = true;
+	if (q.by_status && !state_parse(status != NULL ? status : "",
+	    &q.status))
+		faults_type(&faults, "enum", "query", "status", status,
+		    "status must be PENDING, RUNNING, COMPLETED, FAILED or "
+		    "CANCELLED.");
+	if (faults_any(&faults)) {
+		struct json_object *body = faults_body(&faults, &code);
+
+		response_json(res, code, body);
+		goto out;
+	}
+	rc = store_list_runs(w->store, &q, &page, e);
+	if (rc == ERR_OK)
+		response_json(res, 200, view_run_list(&page, q.page,
+		    q.page_size));
+out:
+	run_page_release(&page);
+	faults_release(&faults);
+	return rc;
+}
+
+static enum err_code
+get_run(struct worker *w, struct request *r, struct run *out, struct err *e)
+{
+	enum err_code rc = store_get_run(w->store, r->owner, r->params[0], out,
+	    e);
+
+	if (rc == ERR_NOT_FOUND)
+		return err_set(e, rc, "There is no such run.");
+	return rc;
+}
+
+/* 200 with the run, its inputs and the stages begun; 404. */
+enum err_code
+page_run_show(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	struct stage_list stages = { NULL, 0 };
+	struct run run;
+	enum err_code rc;
+
+	memset(&run, 0, sizeof(run));
+	rc = get_run(w, r, &run, e);
+	if (rc == ERR_OK)
+		rc = store_list_run_stages(w->store, run.id, &stages, e);
+	if (rc == ERR_OK)
+		response_json(res, 200, view_run_detail(w->svc->conf, &run,
+		    &stages));
+	stage_list_release(&stages);
+	run_release(&run);
+	return rc;
+}
+
+/* 200 with the counts; reading changes nothing; 404. */
+enum err_code
+page_run_status(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	struct stage_list stages = { NULL, 0 };
+	struct run run;
+	struct job job;
+	enum err_code rc;
+
+	memset(&run, 0, sizeof(run));
+	memset(&job, 0, sizeof(job));
+	rc = get_run(w, r, &run, e);
+	if (rc == ERR_OK)
+		rc = store_list_run_stages(w->store, run.id, &stages, e);
+	if (rc == ERR_OK)
+		rc = store_get_run_job(w->store, run.id, &job, e);
+	if (rc == ERR_OK)
+		response_json(res, 200, view_run_status(&run, &job, &stages,
+		    clock_now_ms()));
+	job_release(&job);
+	stage_list_release(&stages);
+	run_release(&run);
+	return rc;
+}
+
+static enum err_code
+read_metadata(struct worker *w, const char *run_id, struct json_object **out,
+    struct err *e)
+{
+	struct strbuf text = STRBUF_INIT(METADATA_MAX_BYTES);
+	char *path = xasprintf("%s/%s", run_id, METADATA_FILE);
+	enum err_code rc;
+	int fd = -1;
+
+	rc = file_open_beneath(w->runs_dirfd, path, O_RDONLY, 0, &fd, e);
+	if (rc == ERR_NOT_FOUND)
+		err_set(e, rc, "The results of this run are gone.");
+	if (rc == ERR_OK)
+		rc = file_read_fd(fd, METADATA_MAX_BYTES, &text, e);
+	if (rc == ERR_OK && json_parse(text.buf, text.len, out, e) != ERR_OK)
+		rc = err_set(e, ERR_SYSTEM, "the metadata of run %s cannot be "
+		    "read", run_id);
+	if (fd >= 0)
+		close(fd);
+	strbuf_release(&text);
+	free(path);
+	return rc;
+}
+
+/* 200 with everything a completed run produced; 400 before; 404 when the run
+ * or its metadata file is gone; 500 when that cannot be read. */
+enum err_code
+page_run_results(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	struct json_object *metadata = NULL;
+	struct run run;
+	enum err_code rc;
+
+	memset(&run, 0, sizeof(run));
+	rc = get_run(w, r, &run, e);
+	if (rc == ERR_OK && run.status != STATE_COMPLETED)
+		rc = err_set(e, ERR_INVALID, "The run has no results: it is "
+		    "%s.", state_name(run.status));
+	if (rc == ERR_OK)
+		rc = read_metadata(w, run.id, &metadata, e);
+	if (rc == ERR_OK)
+		response_json(res, 200, results_view(run.id,
+		    state_name(run.status), metadata,
+		    json_object_new_array()));
+	json_object_put(metadata);
+	run_release(&run);
+	return rc;
+}
+
+/* 200 with events after the one named, oldest first; 404; 422. */
+enum err_code
+page_run_events(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	struct event_list list = { NULL, 0, 0 };
+	struct faults faults;
+	int64_t after;
+	enum err_code rc = ERR_OK;
+	int limit, code = 0;
+
+	faults_init(&faults);
+	after = query_int(r, "after", 0, 0, INT64_MAX, &faults);
+	limit = (int)query_int(r, "limit", DEFAULT_EVENTS, 1, MAX_EVENTS_PAGE,
+	    &faults);
+	if (faults_any(&faults)) {
+		struct json_object *body = faults_body(&faults, &code);
+
+		response_json(res, code, body);
+		goto out;
+	}
+	rc = store_list_events(w->store, r->owner, r->params[0], after, limit,
+	    &list, e);
+	if (rc == ERR_NOT_FOUND)
+		err_set(e, rc, "There is no such run.");
+	if (rc == ERR_OK)
+		response_json(res, 200, view_events(r->params[0], &list));
+out:
+	event_list_release(&list);
+	faults_release(&faults);
+	return rc;
+}
+
+/* --- cancelling ------------------------------------------------------------------------- */
+
+/* 200 with a message that says what happened, whatever state it was in; 404. */
+enum err_code
+page_run_cancel(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	enum cancel_outcome outcome = CANCEL_DONE;
+	enum state was = STATE_PENDING;
+	struct json_object *o;
+	char message[120];
+	enum err_code rc;
+
+	rc = store_cancel_run(w->store, r->owner, r->params[0], CANCEL_MESSAGE,
+	    clock_now_ms(), &outcome, &was, e);
+	if (rc == ERR_NOT_FOUND)
+		return err_set(e, rc, "There is no such run.");
+	if (rc != ERR_OK)
+		return rc;
+	switch (outcome) {
+	case CANCEL_DONE:
+		snprintf(message, sizeof(message), "%s", CANCEL_MESSAGE);
+		res->wake = "cancel";
+		break;
+	case CANCEL_WAS_TERMINAL:
+		snprintf(message, sizeof(message), "The run had ended before: "
+		    "it is %s.", state_name(was));
+		break;
+	}
+	o = json_object_new_object();
+	json_put_str(o, "message", message);
+	response_json(res, 200, o);
+	return ERR_OK;
+}

@@ -1,0 +1,374 @@
+/*
+ * One worker: its store, its accepting threads, its end.
+ *
+ * A thread waits for the listening socket and for the stop event, then accepts.
+ * Several threads, here and in sibling processes, wait for the same socket;
+ * EPOLLEXCLUSIVE wakes few of them, and who comes too late gets -EAGAIN and
+ * waits again.  Nothing interrupts a request in hand: libfcgi's reads end on
+ * EINTR, so all signals are blocked and stopping is an event.
+ *
+ * The life of a request: accept, read the variables, route, write, finish (the
+ * client has its answer), log, wake the runner.
+ *
+ *   SERVING --stop pipe closed, or a limit reached--> STOPPING: threads finish
+ *   what they have, at most STOP_PATIENCE_MS --> exit
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "clock.h"
+#include "file.h"
+#include "log.h"
+#include "wake.h"
+#include "xalloc.h"
+
+#define STOP_PATIENCE_MS 5000
+#define STOP_STEP_MS 20
+#define THREAD_STACK (512 * 1024)
+#define MALLOC_ARENAS 2
+#define MAX_THREADS 128
+#define ACCEPT_PAUSE_US 50000	/* after an accept that fails for lack of descriptors */
+#define SEND_CHUNK 65536
+#define EXIT_FAILED 1
+#define METHOD_SHOWN 16	/* bytes of a method in the log */
+
+/* --- writing an answer -------------------------------------------------------------- */
+
+static int
+read_body(void *arg, char *buf, int len)
+{
+	FCGX_Request *f = arg;
+	int n = FCGX_GetStr(buf, len, f->in);
+
+	if (n == 0 && FCGX_GetError(f->in) != 0)
+		return -1;
+	return n;
+}
+
+static void
+put(FCGX_Request *f, const char *data, size_t len)
+{
+	FCGX_PutStr(data, (int)len, f->out);
+}
+
+static int64_t
+put_file(FCGX_Request *f, const struct response *res)
+{
+	char *chunk = xmalloc(SEND_CHUNK);
+	int64_t sent = 0, left;
+	ssize_t n;
+
+	while (sent < res->file_length) {
+		left = res->file_length - sent;
+		n = pread(res->file_fd, chunk,
+		    left < SEND_CHUNK ? (size_t)left : SEND_CHUNK,
+		    res->file_offset + sent);
+		if (n <= 0)
+			break;	/* the web server sees a short answer */
+		put(f, chunk, (size_t)n);
+		sent += n;
+	}
+	free(chunk);
+	return sent;
+}
+
+/* Returns the bytes of the body. */
+static int64_t
+write_response(FCGX_Request *f, const struct request *r,
+    struct response *res)
+{
+	struct strbuf head = STRBUF_INIT(MAX_HEADER_BYTES + 1024);
+	bool has_body = res->status != 204 && res->status != 304;
+	int64_t bytes = 0;
+
+	if (strbuf_overflowed(&res->body)) {
+		strbuf_reset(&res->headers);
+		response_error(res, 500, "Internal server error");
+	}
+	strbuf_addf(&head, "Status: %d %s\r\n", res->status,
+	    http_reason(res->status));
+	strbuf_add(&head, res->headers.buf, res->headers.len);
+	if (has_body && res->file_fd >= 0)
+		strbuf_addf(&head, "Content-Length: %lld\r\n",
+		    (long long)res->file_length);
+	else if (has_body)
+		strbuf_addf(&head, "Content-Length: %zu\r\n", res->body.len);
+	strbuf_addstr(&head, "\r\n");
+	put(f, head.buf, head.len);
+	strbuf_release(&head);
+	if (!has_body || r->method == METHOD_HEAD)
+		return 0;
+	if (res->file_fd >= 0)
+		return put_file(f, res);
+	put(f, res->body.buf, res->body.len);
+	bytes = (int64_t)res->body.len;
+	return bytes;
+}
+
+/* --- one request -------------------------------------------------------------------- */
+
+static void
+serve(struct worker *w, FCGX_Request *f)
+{
+	int64_t began_us = clock_mono_us(), bytes;
+	struct response res;
+	struct request r;
+	struct err e = ERR_INIT;
+	char path[MAX_PATH_BYTES], method[METHOD_SHOWN];
+
+	atomic_fetch_add(&w->active, 1);
+	atomic_fetch_add(&w->requests, 1);
+	response_init(&res);
+	if (request_init(&r, f->envp, &e) != ERR_OK) {
+		response_err(&res, &e, w->svc->conf->settings.development);
+		response_header(&res, "X-Request-Id", "%s", r.id);
+	} else {
+		r.read_body = read_body;
+		r.read_arg = f;
+		route_request(w, &r, &res);
+	}
+	bytes = write_response(f, &r, &res);
+	/* The variables die with the request: copy what is logged first. */
+	memcpy(path, r.path, sizeof(path));
+	snprintf(method, sizeof(method), "%s", r.method_name);
+	FCGX_Finish_r(f);
+	log_info("request", "method=%s path=%s status=%d bytes=%lld us=%lld "
+	    "request=%s%s%s", log_quote(method), log_quote(path), res.status,
+	    (long long)bytes, (long long)(clock_mono_us() - began_us), r.id,
+	    r.run_id[0] != '\0' ? " run=" : "", r.run_id);
+	if (res.wake != NULL)
+		wake_send(w->svc->conf->settings.run_dir, "runner", res.wake);
+	request_release(&r);
+	response_release(&res);
+	atomic_fetch_sub(&w->active, 1);
+}
+
+/* --- accepting ------------------------------------------------------------------------ */
+
+static int
+make_poller(const struct worker *w)
+{
+	struct epoll_event socket_event = { .events = EPOLLIN |
+		EPOLLEXCLUSIVE };
+	struct epoll_event stop_event = { .events = EPOLLIN };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	socket_event.data.fd = w->listen_fd;
+	stop_event.data.fd = w->stop_event;
+	if (fd < 0 ||
+	    epoll_ctl(fd, EPOLL_CTL_ADD, w->listen_fd, &socket_event) != 0 ||
+	    epoll_ctl(fd, EPOLL_CTL_ADD, w->stop_event, &stop_event) != 0) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* True when there may be a connection, false when it is time to stop. */
+static bool
+await_connection(const struct worker *w, int poller)
+{
+	struct epoll_event events[2];
+	int n, i;
+
+	for (;;) {
+		n = epoll_wait(poller, events, 2, -1);
+		for (i = 0; i < n; i++)
+			if (events[i].data.fd == w->stop_event)
+				return false;
+		if (n > 0)
+			return true;
+	}
+}
+
+static void *
+accept_loop(void *arg)
+{
+	struct worker *w = arg;
+	FCGX_Request f;
+	int poller, rc;
+
+	poller = make_poller(w);
+	if (poller < 0 || FCGX_InitRequest(&f, w->listen_fd,
+	    FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
+		log_error("accepting thread not started", "errno=%d", errno);
+		return NULL;
+	}
+	while (await_connection(w, poller)) {
+		rc = FCGX_Accept_r(&f);
+		if (rc == 0)
+			serve(w, &f);
+		else if (rc != -EAGAIN && rc != -EINTR)
+			usleep(ACCEPT_PAUSE_US);
+	}
+	FCGX_Free(&f, 1);
+	close(poller);
+	return NULL;
+}
+
+static int
+start_threads(struct worker *w, pthread_t *threads, int n)
+{
+	pthread_attr_t attr;
+	int i;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	for (i = 0; i < n; i++)
+		if (pthread_create(&threads[i], &attr, accept_loop, w) != 0)
+			break;
+	pthread_attr_destroy(&attr);
+	return i;
+}
+
+/* --- the process ---------------------------------------------------------------------- */
+
+static void
+beat(struct worker *w)
+{
+	struct json_object *stats = json_object_new_object();
+	struct store_stats ss;
+	struct err e = ERR_INIT;
+
+	store_get_stats(w->store, &ss);
+	json_put_int(stats, "active_tasks", atomic_load(&w->active));
+	json_put_int(stats, "queued", ss.queued);
+	json_put_int(stats, "requests", atomic_load(&w->requests));
+	json_put_int(stats, "db_commits", ss.commits);
+	json_put_int(stats, "db_busy_waits", ss.busy_waits);
+	json_put_int(stats, "db_busy_errors", ss.busy_errors);
+	if (presence_beat(&w->presence, w->svc, w->store, stats,
+	    clock_now_ms(), &e) != ERR_OK)
+		log_warn("heartbeat not written, ignoring", "error=%s",
+		    log_quote(e.msg));
+}
+
+static bool
+should_retire(const struct worker *w)
+{
+	const struct settings *s = &w->svc->conf->settings;
+
+	if (s->api_max_rss_mb > 0 && service_rss_bytes() >
+	    (int64_t)s->api_max_rss_mb * 1024 * 1024) {
+		log_info("retiring", "reason=rss rss_bytes=%lld",
+		    (long long)service_rss_bytes());
+		return true;
+	}
+	if (s->api_max_requests > 0 &&
+	    atomic_load(&w->requests) >= s->api_max_requests) {
+		log_info("retiring", "reason=requests");
+		return true;
+	}
+	return false;
+}
+
+static void
+supervise(struct worker *w, int stop_fd)
+{
+	struct pollfd p = { stop_fd, POLLIN, 0 };
+	int64_t next_beat = 0, now;
+
+	for (;;) {
+		now = clock_mono_ms();
+		if (now >= next_beat) {
+			beat(w);
+			next_beat = now + PRESENCE_BEAT_MS;
+		}
+		/* The parent writes nothing: readable means it was closed. */
+		if (poll(&p, 1, PRESENCE_BEAT_MS / 4) > 0)
+			return;
+		if (should_retire(w))
+			return;
+	}
+}
+
+/* Everything in hand is answered, or patience ends. */
+static void
+finish_requests(struct worker *w)
+{
+	int64_t end = clock_mono_ms() + STOP_PATIENCE_MS;
+	eventfd_t one = 1;
+
+	if (eventfd_write(w->stop_event, one) != 0)
+		log_error("stop event not written", "errno=%d", errno);
+	do {
+		/* A thread may be between accepting and counting. */
+		usleep(STOP_STEP_MS * 1000);
+	} while (atomic_load(&w->active) > 0 && clock_mono_ms() < end);
+	if (atomic_load(&w->active) > 0)
+		log_warn("requests cut off", "count=%d",
+		    atomic_load(&w->active));
+}
+
+static enum err_code
+open_worker(struct worker *w, struct err *e)
+{
+	const struct settings *s = &w->svc->conf->settings;
+	char *uploads = xasprintf("%s/uploads", s->data_dir);
+	enum err_code rc;
+
+	rc = service_open_store(w->svc, false, false, s->api_threads,
+	    &w->store, e);
+	if (rc == ERR_OK)
+		rc = file_open_dir(AT_FDCWD, uploads, &w->uploads_dirfd, e);
+	if (rc == ERR_OK)
+		rc = file_open_dir(AT_FDCWD, w->svc->runs_dir, &w->runs_dirfd,
+		    e);
+	w->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (rc == ERR_OK && (w->stop_event < 0 || FCGX_Init() != 0))
+		rc = err_set(e, ERR_SYSTEM, "cannot set up FastCGI");
+	free(uploads);
+	return rc;
+}
+
+int
+worker_run(struct service *svc, int listen_fd, int stop_fd)
+{
+	struct worker w = { .svc = svc, .listen_fd = listen_fd,
+		.uploads_dirfd = -1, .runs_dirfd = -1, .stop_event = -1 };
+	pthread_t threads[MAX_THREADS];
+	struct err e = ERR_INIT;
+	int n, wanted = svc->conf->settings.api_threads;
+	bool idle;
+	int i;
+
+	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+	if (open_worker(&w, &e) != ERR_OK) {
+		log_error("worker cannot start", "error=%s", log_quote(e.msg));
+		return e.code == ERR_CONFIG ? EXIT_CONFIG : EXIT_FAILED;
+	}
+	presence_init(&w.presence, "api", clock_now_ms());
+	n = start_threads(&w, threads,
+	    wanted < MAX_THREADS ? wanted : MAX_THREADS);
+	if (n == 0)
+		return EXIT_FAILED;
+	supervise(&w, stop_fd);
+	finish_requests(&w);
+	idle = atomic_load(&w.active) == 0;
+	if (store_delete_process(w.store, w.presence.id, &e) != ERR_OK)
+		log_warn("process row not removed, ignoring", "error=%s",
+		    log_quote(e.msg));
+	/* A thread that is still in a request may use all of this: then the
+	 * end of the process frees it. */
+	if (idle) {
+		for (i = 0; i < n; i++)
+			pthread_join(threads[i], NULL);
+		store_close(w.store);
+		close(w.uploads_dirfd);
+		close(w.runs_dirfd);
+		close(w.stop_event);
+		service_release(svc);
+	}
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* One worker process, as its handlers see it. */
+#ifndef API_WORKER_H
+#define API_WORKER_H
+
+#include <stdatomic.h>
+
+#include "request.h"
+#include "service.h"
+#include "store.h"
+
+struct worker {
+	struct service *svc;
+	struct store *store;
+	int listen_fd;
+	int stop_event;		/* eventfd: readable when threads shall stop */
+	int uploads_dirfd;
+	int runs_dirfd;
+	atomic_int active;	/* requests in hand */
+	atomic_llong requests;
+	struct presence presence;
+};
+
+/* Answer r: route it, call its handler, put CORS and request id on. Never
+ * fails; whatever goes wrong becomes an answer. */
+void route_request(struct worker *w, struct request *r, struct response *res);
+
+/*
+ * A handler fills res, or returns an error, from which the answer is made.
+ * The comment above each lists its answers.
+ */
+typedef enum err_code handler(struct worker *w, struct request *r,
+    struct response *res, struct err *e);
+
+/* runs.c */
+handler page_run_create, page_run_list, page_run_show, page_run_status,
+    page_run_results, page_run_events, page_run_cancel;
+/* files.c */
+handler page_file;
+/* health.c */
+handler page_root, page_health, page_ready, page_executor_stats, page_status,
+    page_platforms, page_task_types;
+
+/* The body of a POST as a form. ERR_INVALID, ERR_TYPE (neither shape),
+ * ERR_TOO_LARGE, ERR_FULL, ERR_SYSTEM. */
+enum err_code read_form(struct worker *w, struct request *r, struct form *form,
+    struct err *e);
+
+#endif

@@ -1,0 +1,523 @@
+/*
+ * How a job ends.
+ *
+ *   completed    the file of results, then state and event in one unit: whoever
+ *                reads COMPLETED finds the file
+ *   failed       the same, with what was reached; the first step that caused it
+ *                is named, those that never began are told SKIPPED
+ *   cancelled    the API has written state and event already; only the file of
+ *                what was reached is left to write
+ *   lost         another process has the job and its directory: touch nothing
+ *   put back     nothing is wrong with the job; it is due again a little later
+ *
+ * When a job has ended, the answers kept in files and the stages' scratch files
+ * go: what was worth keeping has been copied out of them.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#include "clock.h"
+#include "file.h"
+#include "log.h"
+#include "xalloc.h"
+
+#define TEMPORARY ".tmp-"
+#define FILE_MODE 0640
+#define OUTPUT_DIRECTORY "data/runs/%s"
+
+/* What the end writes, gathered from the job's own thread. */
+struct ending {
+	struct json_object *inputs;
+	struct json_object *outputs;	/* stage -> what it gave */
+	struct json_object *warnings;
+	struct call_list calls;
+	struct stage_list stages;
+	struct json_object *metadata;
+	bool simulated;
+	bool file_written;
+};
+
+static void
+ending_release(struct ending *x)
+{
+	json_object_put(x->inputs);
+	json_object_put(x->outputs);
+	json_object_put(x->warnings);
+	json_object_put(x->metadata);
+	call_list_release(&x->calls);
+	stage_list_release(&x->stages);
+}
+
+/* --- gathering ---------------------------------------------------------------------- */
+
+static void
+gather_warnings(struct json_object *list, const struct record *r)
+{
+	struct json_object *given = NULL;
+	size_t i;
+
+	if (r->warnings == NULL ||
+	    json_parse(r->warnings, strlen(r->warnings), &given, NULL) !=
+	    ERR_OK)
+		return;
+	for (i = 0; i < json_len(given); i++)
+		json_object_array_add(list, json_object_get(
+		    json_object_array_get_idx(given, i)));
+	json_object_put(given);
+}
+
+static void
+gather_output(struct ending *x, const struct work *k, int at)
+{
+	const struct step *s = &k->steps[at];
+	struct json_object *o = NULL;
+
+	if (s->stage->scope == STAGE_PER_VARIANT) {
+		if (s->status != STAGE_PENDING && s->status != STAGE_SKIPPED)
+			o = step_told(k, at);
+	} else if (s->whole.ok && s->whole.output != NULL) {
+		json_parse(s->whole.output, strlen(s->whole.output), &o, NULL);
+	}
+	if (o != NULL)
+		json_put_obj(x->outputs, s->stage->name, o);
+}
+
+static bool
+any_simulated(const struct call_list *calls)
+{
+	int i;
+
+	for (i = 0; i < calls->n; i++)
+		if (calls->rows[i].simulated)
+			return true;
+	return false;
+}
+
+static enum err_code
+gather_rows(struct work *k, struct ending *x, struct err *e)
+{
+	struct store *st = k->shop->store;
+	enum err_code rc;
+	int tries = 0;
+
+	do
+		rc = store_list_calls(st, k->job->id, &x->calls, e);
+	while (rc != ERR_OK && work_try_again(k, &tries, e));
+	tries = 0;
+	while (rc == ERR_OK) {
+		rc = store_list_stages(st, k->job->id, &x->stages, e);
+		if (rc == ERR_OK || !work_try_again(k, &tries, e))
+			break;
+		rc = ERR_OK;
+	}
+	return rc;
+}
+
+/* Everything the documents are made of, and the metadata document. */
+static enum err_code
+gather(struct work *k, struct ending *x, struct err *e)
+{
+	struct context c = { .variant = VARIANT_NONE };
+	enum err_code rc;
+	int64_t wall_ms;
+	int i, v;
+
+	if (k->run.inputs == NULL)
+		return err_set(e, ERR_SYSTEM, "the run could not be loaded");
+	rc = gather_rows(k, x, e);
+	if (rc == ERR_OK)
+		rc = context_init(&c, k->run.inputs, e);
+	if (rc != ERR_OK)
+		return rc;
+	x->inputs = json_object_get(c.inputs);
+	context_release(&c);
+	x->outputs = json_object_new_object();
+	x->warnings = json_object_new_array();
+	for (i = 0; i < k->n_steps; i++) {
+		gather_output(x, k, i);
+		gather_warnings(x->warnings, &k->steps[i].whole);
+		for (v = 0; v < k->num_variants; v++)
+			gather_warnings(x->warnings, &k->steps[i].of[v]);
+	}
+	x->simulated = k->simulated || any_simulated(&x->calls);
+	wall_ms = clock_now_ms() - k->run.started_ms;
+	x->metadata = results_metadata(x->inputs, x->outputs, x->warnings,
+	    &x->calls, &x->stages, wall_ms > 0 ? wall_ms : 0, x->simulated);
+	return ERR_OK;
+}
+
+/* --- files -------------------------------------------------------------------------- */
+
+static enum err_code
+write_file(struct work *k, struct ending *x, struct err *e)
+{
+	enum err_code rc;
+	char *text;
+
+	text = json_to_pretty_text(x->metadata);
+	if (strlen(text) > METADATA_MAX_BYTES)
+		rc = err_set(e, ERR_TOO_LARGE,
+		    "the results are larger than %d bytes",
+		    METADATA_MAX_BYTES);
+	else
+		rc = file_replace(k->run_dirfd, METADATA_FILE, text,
+		    strlen(text), FILE_MODE, e);
+	free(text);
+	x->file_written = rc == ERR_OK;
+	return rc;
+}
+
+/* Half-written files of a process that died at it. */
+static void
+remove_temporaries(struct work *k)
+{
+	struct dirent *d;
+	DIR *list;
+	int fd;
+
+	fd = openat(k->run_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	list = fdopendir(fd);
+	if (list == NULL) {
+		close(fd);
+		return;
+	}
+	for (d = readdir(list); d != NULL; d = readdir(list))
+		if (strncmp(d->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
+			unlinkat(k->run_dirfd, d->d_name, 0);
+	closedir(list);
+}
+
+static void
+clean_up(struct work *k)
+{
+	struct err e = ERR_INIT;
+
+	if (k->run_dirfd < 0)
+		return;
+	if (file_remove_tree(k->run_dirfd, CALLS_DIR, &e) != ERR_OK ||
+	    file_remove_tree(k->run_dirfd, SCRATCH_DIR, &e) != ERR_OK)
+		log_debug("scratch files left, ignoring", "run=%s error=%s",
+		    k->job->run_id, log_quote(e.msg));
+	remove_temporaries(k);
+}
+
+/* --- putting back --------------------------------------------------------------------- */
+
+/* The longer a job has been tried, the longer it waits for the next time. */
+static int64_t
+due_again(const struct work *k, int64_t now_ms)
+{
+	const struct job *j = k->job;
+	int64_t wait;
+
+	if (k->stopping != NULL &&
+	    __atomic_load_n(k->stopping, __ATOMIC_ACQUIRE))
+		return now_ms;
+	wait = (now_ms - (j->started_ms > 0 ? j->started_ms : j->created_ms)) /
+	    4;
+	if (wait < PUT_BACK_MIN_MS)
+		wait = PUT_BACK_MIN_MS;
+	if (wait > PUT_BACK_MAX_MS)
+		wait = PUT_BACK_MAX_MS;
+	if (j->deadline_ms > now_ms && now_ms + wait > j->deadline_ms)
+		wait = j->deadline_ms - now_ms;
+	return now_ms + wait;
+}
+
+/* *why stays in *e when the lease could be given back. */
+static enum job_outcome
+put_back(struct work *k, const struct err *why, struct err *e)
+{
+	struct err failed = ERR_INIT;
+	enum err_code rc;
+	int64_t now_ms;
+	int tries = 0;
+
+	now_ms = clock_now_ms();
+	do
+		rc = store_release(k->shop->store, &k->ref,
+		    due_again(k, now_ms), &failed);
+	while (rc != ERR_OK && work_try_again(k, &tries, &failed));
+	if (e != NULL)
+		*e = rc == ERR_OK ? *why : failed;
+	if (rc == ERR_LOST || rc == ERR_CANCELLED)
+		return JOB_GONE;
+	return JOB_PUT_BACK;
+}
+
+/* --- the end in the store -------------------------------------------------------------- */
+
+static char *
+error_event(const char *message, const char *type, const char *stage)
+{
+	struct json_object *o, *details;
+	char *text;
+
+	details = json_object_new_object();
+	json_put_str(details, "type", type);
+	if (stage != NULL)
+		json_put_str(details, "stage", stage);
+	o = json_object_new_object();
+	json_put_str(o, "error_message", message);
+	json_put_obj(o, "error_details", details);
+	json_put_obj(o, "timestamp", json_new_time(clock_now_ms()));
+	text = json_to_text(o);
+	json_object_put(o);
+	return text;
+}
+
+static void
+end_describe(const struct work *k, const struct ending *x,
+    struct job_end *end, char **brand_kit, char **warnings)
+{
+	struct json_object *kit = NULL;
+
+	if (json_get_bool(x->inputs, "apply_branding", false))
+		kit = results_brand_kit(x->inputs, x->outputs);
+	*brand_kit = kit != NULL ? json_to_text(kit) : NULL;
+	*warnings = x->warnings != NULL ? json_to_text(x->warnings) : NULL;
+	json_object_put(kit);
+	end->brand_kit = *brand_kit;
+	end->warnings = *warnings;
+	end->simulated = x->simulated;
+	end->output_directory = xasprintf(OUTPUT_DIRECTORY, k->job->run_id);
+	if (x->file_written)
+		end->metadata_path = xasprintf(OUTPUT_DIRECTORY "/%s",
+		    k->job->run_id, METADATA_FILE);
+}
+
+/* Write the end; what the store answers decides what became of the job. */
+static enum job_outcome
+end_write(struct work *k, struct ending *x, struct job_end *end,
+    enum state *ended_as, struct err *e)
+{
+	char *brand_kit = NULL, *warnings = NULL;
+	struct err why = ERR_INIT;
+	enum job_outcome outcome;
+	enum err_code rc;
+	int tries = 0;
+
+	end_describe(k, x, end, &brand_kit, &warnings);
+	do
+		rc = store_finish(k->shop->store, &k->ref, end,
+		    clock_now_ms(), &why);
+	while (rc != ERR_OK && work_try_again(k, &tries, &why));
+	if (rc == ERR_OK) {
+		if (k->shop->on_event != NULL)
+			k->shop->on_event(k->shop->on_event_arg,
+			    k->job->run_id);
+		clean_up(k);
+		*ended_as = end->state;
+		outcome = JOB_ENDED;
+	} else if (rc == ERR_CANCELLED || rc == ERR_LOST) {
+		if (rc == ERR_CANCELLED) {
+			clean_up(k);
+			*ended_as = STATE_CANCELLED;
+		}
+		if (e != NULL)
+			*e = why;
+		outcome = JOB_GONE;
+	} else {
+		outcome = put_back(k, &why, e);
+	}
+	free((char *)end->output_directory);
+	free((char *)end->metadata_path);
+	free(brand_kit);
+	free(warnings);
+	return outcome;
+}
+
+/* What has to be told of steps that have not ended, since the run has. */
+static void
+end_steps(struct work *k, struct job_end *end, struct stage_update *updates,
+    const char *reason, const char *cause)
+{
+	const struct step *s;
+	char *skipped;
+	int i;
+
+	skipped = cause != NULL ?
+	    xasprintf("Not begun, since this did not work: %s.", cause) :
+	    xstrdup("Not begun before the run ended.");
+	for (i = 0; i < k->n_steps; i++) {
+		s = &k->steps[i];
+		if (step_ended(s))
+			continue;
+		if (s->status == STAGE_RUNNING)
+			update_make(k, i, STAGE_FAILED, clock_now_ms(),
+			    reason, &updates[end->n_updates++]);
+		else
+			update_make(k, i, STAGE_SKIPPED, clock_now_ms(),
+			    s->skip_reason != NULL ? s->skip_reason : skipped,
+			    &updates[end->n_updates++]);
+	}
+	free(skipped);
+}
+
+static enum job_outcome
+end_failed(struct work *k, struct ending *x, const char *message,
+    const char *type, const struct stage *cause, enum state *ended_as,
+    struct err *e)
+{
+	struct stage_update updates[MAX_STAGES];
+	struct job_end end = { .state = STATE_FAILED };
+	enum job_outcome outcome;
+	struct err ignored = ERR_INIT;
+	char *data;
+	int i;
+
+	/* What was reached is worth a file, but not another failure. */
+	if (x->metadata != NULL && !x->file_written)
+		write_file(k, x, &ignored);
+	end_steps(k, &end, updates, message,
+	    cause != NULL ? cause->title : NULL);
+	data = error_event(message, type, cause != NULL ? cause->name : NULL);
+	end.error_message = message;
+	end.updates = updates;
+	end.event_type = "run_error";
+	end.event_data = data;
+	outcome = end_write(k, x, &end, ended_as, e);
+	for (i = 0; i < end.n_updates; i++)
+		update_release(&updates[i]);
+	free(data);
+	return outcome;
+}
+
+static enum job_outcome
+end_fatal(struct work *k, struct ending *x, enum state *ended_as,
+    struct err *e)
+{
+	const struct step *s = &k->steps[k->fatal];
+	enum job_outcome outcome;
+	char *message;
+
+	message = xasprintf("%s did not work: %s", s->stage->title,
+	    s->error != NULL ? s->error : "no reason was given");
+	outcome = end_failed(k, x, message, "failed", s->stage, ended_as, e);
+	free(message);
+	return outcome;
+}
+
+static enum job_outcome
+end_timeout(struct work *k, struct ending *x, enum state *ended_as,
+    struct err *e)
+{
+	enum job_outcome outcome;
+	int64_t seconds;
+	char *message;
+
+	seconds = (k->time_limit_ms + 500) / 1000;
+	if (seconds >= 120)
+		message = xasprintf("The run was stopped because it reached "
+		    "its time limit of %d minutes.", (int)(seconds / 60));
+	else
+		message = xasprintf("The run was stopped because it reached "
+		    "its time limit of %d seconds.", (int)seconds);
+	outcome = end_failed(k, x, message, "timeout", NULL, ended_as, e);
+	free(message);
+	return outcome;
+}
+
+static enum job_outcome
+end_completed(struct work *k, struct ending *x, enum state *ended_as,
+    struct err *e)
+{
+	struct job_end end = { .state = STATE_COMPLETED };
+	struct err why = ERR_INIT;
+	enum job_outcome outcome;
+	struct json_object *view;
+	char *text;
+
+	if (write_file(k, x, &why) != ERR_OK) {
+		if (why.code == ERR_FULL)
+			return put_back(k, &why, e);
+		text = xasprintf("The results could not be written: %s",
+		    why.msg);
+		outcome = end_failed(k, x, text, "failed", NULL, ended_as, e);
+		free(text);
+		return outcome;
+	}
+	view = results_view(k->job->run_id, state_name(STATE_COMPLETED),
+	    x->metadata, NULL);
+	text = json_to_text(view);
+	json_object_put(view);
+	end.event_type = "run_complete";
+	end.event_data = text;
+	outcome = end_write(k, x, &end, ended_as, e);
+	free(text);
+	return outcome;
+}
+
+/* The user does not want it any more; what was reached is kept. */
+static enum job_outcome
+end_cancelled(struct work *k, struct ending *x, enum state *ended_as,
+    struct err *e)
+{
+	struct err ignored = ERR_INIT;
+
+	if (x->metadata != NULL)
+		write_file(k, x, &ignored);
+	clean_up(k);
+	*ended_as = STATE_CANCELLED;
+	if (e != NULL)
+		*e = k->stop_why;
+	return JOB_GONE;
+}
+
+/* --- for the rest of the room ---------------------------------------------------------- */
+
+enum job_outcome
+finish_job(struct work *k, enum state *ended_as, struct err *e)
+{
+	struct ending x = { .inputs = NULL };
+	struct err why = ERR_INIT;
+	enum job_outcome outcome;
+	enum err_code rc;
+	bool stopping;
+
+	*ended_as = STATE_RUNNING;
+	stopping = k->stopping != NULL &&
+	    __atomic_load_n(k->stopping, __ATOMIC_ACQUIRE);
+	if (k->stop == ERR_LOST && !stopping) {
+		if (e != NULL)
+			*e = k->stop_why;
+		return JOB_GONE;
+	}
+	if (k->stop != ERR_OK && k->stop != ERR_CANCELLED &&
+	    k->stop != ERR_TIMEOUT)
+		return put_back(k, &k->stop_why, e);
+	rc = gather(k, &x, &why);
+	if (k->stop == ERR_CANCELLED)
+		outcome = end_cancelled(k, &x, ended_as, e);
+	else if (rc != ERR_OK)
+		outcome = put_back(k, &why, e);
+	else if (k->stop == ERR_TIMEOUT)
+		outcome = end_timeout(k, &x, ended_as, e);
+	else if (k->fatal >= 0)
+		outcome = end_fatal(k, &x, ended_as, e);
+	else
+		outcome = end_completed(k, &x, ended_as, e);
+	ending_release(&x);
+	return outcome;
+}
+
+enum job_outcome
+finish_unloaded(struct work *k, const char *message, enum state *ended_as,
+    struct err *e)
+{
+	struct ending x = { .inputs = NULL };
+	enum job_outcome outcome;
+	char *text;
+
+	*ended_as = STATE_RUNNING;
+	text = xasprintf("The job cannot be carried out: %s", message);
+	outcome = end_failed(k, &x, text, "failed", NULL, ended_as, e);
+	free(text);
+	ending_release(&x);
+	return outcome;
+}

@@ -1,0 +1,249 @@
+/*
+ * What the files of the pipeline room share.
+ *
+ * A job under execution is a struct work.  Its plan, texts and numbers are
+ * written by the job's own thread before any lane exists; what changes while
+ * lanes run (steps, records, stop, fatal) is guarded by work.lock, which also
+ * orders what people are told: whoever changes a step tells it before letting
+ * go of the lock.
+ *
+ *   plan.c       which stages, in which order
+ *   executor.c   the three executors of a process
+ *   lane.c       the bounded pool of threads
+ *   work.c       loading a claimed job, what an earlier claim has left
+ *   step.c       running one stage once; what it gave becomes a record
+ *   progress.c   checkpoints and what is told of steps, in order
+ *   job.c        walking the plan
+ *   finish.c     how a job ends
+ *   results.c    the documents a run leaves; view.c: what is shown of them
+ */
+#ifndef CHURNS_PIPELINE_INTERNAL_H
+#define CHURNS_PIPELINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "executor.h"
+#include "results.h"
+
+#define MAX_OUTPUT_BYTES (1024 * 1024)	/* of one stage for one variant */
+#define MAX_STAGE_WARNINGS 16	/* of one stage for one variant; more are dropped */
+#define STORE_TRIES 4		/* of one write that the store refused for now */
+#define STORE_PAUSE_MS 100	/* before the second try; then four times as long */
+#define PUT_BACK_MIN_MS 2000	/* a job put back is due again after this ... */
+#define PUT_BACK_MAX_MS 60000	/* ... up to this, longer the older the job is */
+#define DEADLINE_SLACK_MS 5000	/* a model call may give up this long before it */
+#define CALLS_DIR "calls"	/* in the run's directory: answers as they came */
+#define SCRATCH_DIR "work"	/* in the run's directory: stages' own files */
+
+/* --- executor.c --------------------------------------------------------------- */
+
+/* Written once, then made read-only by the memory map itself. */
+struct executor {
+	char id[ID_MAX];
+	enum mode mode;
+	int64_t built_at_ms;
+	const struct stage *table;
+	int n_table;
+	const struct stage *stages[MAX_STAGES];	/* in order; rows of table */
+	int n;
+	atomic_llong *uses;	/* elsewhere, since it changes */
+};
+
+const struct stage *stage_find(const struct stage *table, int n,
+    const char *name);	/* NULL if none */
+
+/* A use begins: counted, and logged with the executor's id. */
+void executor_use(struct executor *x, const char *what, const char *run_id);
+
+/* --- plan.c ------------------------------------------------------------------- */
+
+enum err_code plan_make(const struct executor *x,
+    const struct json_object *inputs, struct plan *out, struct err *e);
+
+/* --- lane.c ------------------------------------------------------------------- */
+
+struct lane_task {
+	void (*run)(void *arg);
+	void *arg;
+};
+
+/*
+ * Run n tasks to their end: by threads of the pool as they become free, and by
+ * the calling thread, which therefore always gets on even when the pool is
+ * busy with other jobs or NULL.  Jobs take turns in the pool.
+ */
+void lane_pool_run(struct lane_pool *pool, struct lane_task *tasks, int n);
+
+/* --- stage.c ------------------------------------------------------------------ */
+
+/* The run's warnings: each of from (array or NULL) with its stage's name put
+ * in front, appended to list. */
+void warnings_add(struct json_object *list, const char *stage,
+    const struct json_object *from);
+struct json_object *warning_new(const char *stage, int variant,
+    const char *code, const char *message);
+/* What kind of failure it was, as warnings name it. */
+const char *failure_code(const struct err *e);
+
+/* --- context.c ---------------------------------------------------------------- */
+
+/* The member of that name of whichever stage's output has one; NULL. */
+struct json_object *outputs_find(const struct json_object *outputs,
+    const char *key);
+/* An object without any value says nothing. */
+bool json_is_hollow(const struct json_object *o);
+/* A list's entry for a strategy: the one that says so, else the one in its
+ * place if it says nothing. NULL. */
+struct json_object *entry_for(const struct json_object *list, int index);
+
+/* --- a job under execution ------------------------------------------------------ */
+
+/* What one stage gave for one variant: a row of lane_outputs. Frozen text, so
+ * that every thread may parse its own copy. */
+struct record {
+	bool there;
+	bool ok;
+	char *output;		/* JSON or NULL */
+	char *warnings;		/* JSON array or NULL */
+	char *error;		/* NULL when ok */
+	int64_t started_ms, ended_ms;
+};
+
+struct step {
+	const struct stage *stage;
+	double order;
+	const char *skip_reason;	/* told SKIPPED with it; NULL: executed */
+	char *missing;		/* the skip_reason when it is for want of a model; NULL */
+	enum stage_status status;	/* as told */
+	int64_t started_ms;	/* as told */
+	char *message;		/* the stage's own sentence, or NULL */
+	char *soft_error;	/* told with COMPLETED, or NULL */
+	char *error;		/* with STAGE_FAILED */
+	struct record whole;	/* of a per-run stage; of a skipped one */
+	struct record of[MAX_VARIANTS];
+};
+
+struct work {
+	struct executor *x;
+	const struct workshop *shop;
+	const struct job *job;
+	struct job_ref ref;
+	struct cancel *cancel;
+	const bool *stopping;
+
+	struct run run;
+	char *run_dir;
+	int run_dirfd;		/* -1: none yet */
+	struct call_scope scope;
+	struct plan plan;
+	int num_variants;
+	int64_t time_limit_ms;	/* of this job, for telling people */
+
+	pthread_mutex_t lock;
+	/* guarded by lock while lanes run */
+	struct step steps[MAX_STAGES];
+	int n_steps;
+	bool simulated;
+	enum err_code stop;	/* why nothing more may be begun; ERR_OK: go on */
+	struct err stop_why;
+	int fatal;		/* the step that made the run fail; -1 */
+};
+
+/* --- work.c ------------------------------------------------------------------- */
+
+/* What must be there for finish_unloaded() and work_release(). */
+void work_init(struct work *k, struct executor *x,
+    const struct workshop *shop, const struct job *job, struct cancel *cancel,
+    const bool *stopping);
+/* work_init(), then load run, outputs and stages of a claimed job. ERR_INVALID: it can never be
+ * executed, the message says why; others: as the store's. */
+enum err_code work_load(struct work *k, struct executor *x,
+    const struct workshop *shop, const struct job *job, struct cancel *cancel,
+    const bool *stopping, struct err *e);
+void work_release(struct work *k);
+
+/* A context of its own with everything that variant (or VARIANT_NONE) knows
+ * before step number at. */
+enum err_code work_context(struct work *k, int at, int variant,
+    struct context *out, struct err *e);
+
+/* Has the variant ended in a step before number at? */
+bool work_dropped(const struct work *k, int variant, int at);
+
+/* May something new be begun? ERR_OK, or why not (also kept in stop). */
+enum err_code work_may_go_on(struct work *k);
+/* Nothing more is to be begun because of e; the first reason is kept. Fires
+ * the cancel when somebody else has the job. */
+void work_stop(struct work *k, const struct err *e);
+
+/* The same call again while the store says "not now"? Waits before it says
+ * so. tries starts at 0. */
+bool work_try_again(struct work *k, int *tries, const struct err *e);
+
+/* --- step.c ------------------------------------------------------------------- */
+
+struct attempt {
+	struct record record;	/* to be stored; with ok or with an error */
+	char *message, *soft_error;
+	bool simulated;
+};
+
+void record_release(struct record *r);
+void attempt_release(struct attempt *a);
+
+/*
+ * Run the stage of a step once for a variant (or VARIANT_NONE). ERR_OK: the
+ * attempt says whether it went well or failed; else the job must stop, as e
+ * says, and there is nothing to store.
+ */
+enum err_code step_attempt(struct work *k, int at, const struct context *c,
+    struct attempt *out, struct err *e);
+
+/* --- progress.c --------------------------------------------------------------- */
+
+/* All three return ERR_OK, or the job must stop as e says. */
+
+/* Tell RUNNING unless that has been told. */
+enum err_code progress_begin(struct work *k, int at, struct err *e);
+/*
+ * Store what an attempt gave for a variant and tell every step from first on,
+ * up to last, that has thereby ended, as one unit. The record is taken over.
+ */
+enum err_code progress_record(struct work *k, int first, int last, int at,
+    int variant, struct attempt *a, struct err *e);
+/* Tell what has ended without anything new, such as skipped steps. */
+enum err_code progress_advance(struct work *k, int first, int last,
+    struct err *e);
+
+/* What people are told of a step's outputs; NULL: nothing. Caller's. */
+struct json_object *step_told(const struct work *k, int at);
+
+/* An update that tells what a step has become; its texts are freed with
+ * update_release(). */
+void update_make(const struct work *k, int at, enum stage_status status,
+    int64_t now_ms, const char *reason, struct stage_update *out);
+void update_release(struct stage_update *u);
+bool step_ended(const struct step *s);
+
+
+/* --- finish.c ----------------------------------------------------------------- */
+
+/* End the job as its steps, stop and fatal say. */
+enum job_outcome finish_job(struct work *k, enum state *ended_as,
+    struct err *e);
+/* End it FAILED although it could not even be loaded. */
+enum job_outcome finish_unloaded(struct work *k, const char *message,
+    enum state *ended_as, struct err *e);
+
+/* --- results.c ---------------------------------------------------------------- */
+
+/* The kit as the pipeline used it: analysis in, inlined pictures out. NULL:
+ * none. Caller's. */
+struct json_object *results_brand_kit(const struct json_object *inputs,
+    const struct json_object *outputs);
+/* {key: value} copied when from has it, null otherwise. */
+void copy_member(struct json_object *to, const char *key,
+    const struct json_object *from);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * What stages may call, and how their warnings look.
+ *
+ * A warning is for the person who asked for the run: something went less well
+ * than it should have, and this is what it means for the result.  Stages know
+ * the code and the sentence; who they are is added here, so that every warning
+ * reads {stage, variant_index?, code, message}.
+ */
+#include "stage.h"
+
+#include "internal.h"
+
+/* The same thing is said once, however often a stage meets it. */
+static bool
+already_said(const struct json_object *list, const char *code,
+    const char *message)
+{
+	const struct json_object *w;
+	const char *c, *m;
+	size_t i;
+
+	for (i = 0; i < json_len(list); i++) {
+		w = json_object_array_get_idx(list, i);
+		c = json_get_str(w, "code");
+		m = json_get_str(w, "message");
+		if (c != NULL && m != NULL && strcmp(c, code) == 0 &&
+		    strcmp(m, message) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+warn_once(struct stage_env *env, const char *code, const char *message)
+{
+	struct json_object *w;
+
+	if (env->warnings == NULL)
+		env->warnings = json_object_new_array();
+	if (json_len(env->warnings) >= MAX_STAGE_WARNINGS ||
+	    already_said(env->warnings, code, message))
+		return;
+	w = json_object_new_object();
+	if (env->variant != VARIANT_NONE)
+		json_put_int(w, "variant_index", env->variant);
+	json_put_str(w, "code", code);
+	json_put_str(w, "message", message);
+	json_object_array_add(env->warnings, w);
+}
+
+void
+stage_warn(struct stage_env *env, const char *code, const char *fmt, ...)
+{
+	struct strbuf text = STRBUF_INIT(ERR_MSG_MAX);
+	va_list ap;
+
+	va_start(ap, fmt);
+	strbuf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	warn_once(env, code, text.buf);
+	strbuf_release(&text);
+}
+
+void
+stage_note(void *env, const char *code, const char *message)
+{
+	warn_once(env, code, message);
+}
+
+struct json_object *
+warning_new(const char *stage, int variant, const char *code,
+    const char *message)
+{
+	struct json_object *w;
+
+	w = json_object_new_object();
+	json_put_str(w, "stage", stage);
+	if (variant != VARIANT_NONE)
+		json_put_int(w, "variant_index", variant);
+	json_put_str(w, "code", code);
+	json_put_str(w, "message", message);
+	return w;
+}
+
+void
+warnings_add(struct json_object *list, const char *stage,
+    const struct json_object *from)
+{
+	const struct json_object *w;
+	size_t i;
+
+	for (i = 0; i < json_len(from); i++) {
+		w = json_object_array_get_idx(from, i);
+		json_object_array_add(list, warning_new(stage,
+		    (int)json_get_int(w, "variant_index", VARIANT_NONE),
+		    json_get_str(w, "code"), json_get_str(w, "message")));
+	}
+}
+
+const char *
+failure_code(const struct err *e)
+{
+	if (e->code == ERR_MODEL)
+		return model_fault_name((enum model_fault)e->detail);
+	return err_code_name(e->code);
+}

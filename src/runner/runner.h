@@ -1,0 +1,112 @@
+/*
+ * The runner: takes jobs from the queue and executes them.
+ *
+ *   main thread   signals and wake-ups; starts and stops the others
+ *   claimer       takes jobs while a slot is free, finds the jobs of dead
+ *                 runners, keeps our row in the table of processes
+ *   keeper        renews leases, hears of cancels, ends jobs at their deadline
+ *   slots         at most runner.max_jobs threads, one job each at a time
+ *   lanes, HTTP, checkpoints   threads of the rooms below
+ *
+ * A slot:   FREE --claimer--> BUSY --job ended--> FREE
+ *
+ * The claimer and the keeper are apart so that a claim that waits for the write
+ * turn cannot hold up a cancel.  What they share is guarded by runner.lock.
+ * stopping is read without it by running jobs: it only ever becomes true.
+ */
+#ifndef CHURNS_RUNNER_H
+#define CHURNS_RUNNER_H
+
+#include <pthread.h>
+
+#include "executor.h"
+#include "service.h"
+
+#define ROLE "runner"
+#define RECOVER_MS 1000		/* how often we look for dead runners */
+#define EXPIRE_MS 5000		/* how often leases of other hosts are looked at */
+#define RETRY_MS 1000		/* after the store refused */
+#define GRACE_MS 5000		/* for calls in flight at a shutdown */
+#define ABORT_MS 10000		/* for jobs to notice that they are aborted */
+#define HELPERS_AT_ONCE 2	/* churns-image processes */
+#define MAX_READERS 8		/* database connections for reading */
+
+struct slot {
+	struct runner *r;
+	pthread_t thread;
+	bool started;		/* the thread exists */
+	bool busy;
+	bool timed_out;		/* its cancel was fired for the deadline */
+	struct job job;		/* while busy */
+	struct cancel *cancel;	/* while busy */
+	pthread_cond_t given;	/* a job, or the end */
+};
+
+struct runner {
+	struct service service;
+	const struct settings *settings;
+	struct store *store;
+	struct model *model;
+	struct pixels *pixels;
+	struct lane_pool *lanes;
+	struct workshop shop;
+	struct presence presence;
+	struct holder holder;	/* its id is presence.id */
+	char *life_path;
+	int life_fd;		/* flock'ed while we live; -1: none */
+	int changed_fd;		/* eventfd: busy became 0, or we have drained */
+	pthread_t claimer, keeper;
+	bool claimer_started, keeper_started;
+
+	pthread_mutex_t lock;
+	pthread_cond_t claim_wake, keep_wake;
+	struct slot *slots;
+	int n_slots, busy;
+	bool claim_now, renew_now;	/* do not wait for the time */
+	bool stopping;		/* no more jobs, jobs begin nothing new */
+	bool draining;		/* no more jobs; end when the last is done */
+	bool closing;		/* slots and keeper end */
+};
+
+/* --- runner.c: the slots and the claimer -------------------------------------------- */
+
+void runner_init(struct runner *r);
+void runner_release(struct runner *r);
+enum err_code runner_start(struct runner *r, struct err *e);
+/* Give jobs GRACE_MS to end what they have begun (less when *hurry says so),
+ * then abort them; end all threads. False: some job would not end. */
+bool runner_stop(struct runner *r, bool (*hurry)(void *arg, int timeout_ms),
+    void *arg);
+/* Look at the queue now; look at leases and cancels now. Any thread. */
+void runner_look(struct runner *r);
+void runner_renew(struct runner *r);
+bool runner_is_drained(struct runner *r);
+
+/* Until cond is signalled or ms are over; the lock is held. */
+void wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms);
+/* A thread with all signals blocked. stack 0: the default size. */
+enum err_code thread_start(pthread_t *t, size_t stack, void *(*run)(void *),
+    void *arg, struct err *e);
+
+/* --- keeper.c ------------------------------------------------------------------------ */
+
+void *keeper_run(void *runner);
+
+/* --- life.c -------------------------------------------------------------------------- */
+
+/* Make our life file and hold its lock until the process ends. */
+enum err_code life_begin(struct runner *r, struct err *e);
+void life_end(struct runner *r);
+/* Take the jobs of runners on this host that are dead. */
+void life_recover(struct runner *r);
+/* Remove what dead runners have left in run_dir, once, at the start. */
+void life_sweep(struct runner *r);
+/* Take the jobs whose lease is over, wherever their holder is. */
+void life_expire(struct runner *r);
+
+/* --- stats.c ------------------------------------------------------------------------- */
+
+/* Refresh our row in the table of processes. */
+enum err_code stats_beat(struct runner *r, struct err *e);
+
+#endif

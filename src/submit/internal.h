@@ -1,0 +1,71 @@
+/* What the files of the submit room share. */
+#ifndef SUBMIT_INTERNAL_H
+#define SUBMIT_INTERNAL_H
+
+#include "submit.h"
+
+#define MAX_LOGO_BYTES (50LL * 1024 * 1024)
+#define MAX_BRAND_COLORS 24
+#define MAX_LABEL_CHARS 60
+#define MAX_GOAL_CHARS 300	/* each of the four marketing fields */
+#define MAX_NAME_CHARS 200	/* ids and the like that are only kept */
+#define MAX_SMALL_JSON_BYTES (256 * 1024)	/* a JSON field without its long strings */
+
+/* --- form.c ------------------------------------------------------------------ */
+
+/* Bytes of a field wherever they are; len 0 and NULL when it was not sent. */
+struct field_view {
+	const char *text;
+	size_t len;
+	void *map;		/* to be unmapped; NULL */
+};
+
+/* ERR_NOT_FOUND when not sent (or empty), ERR_SYSTEM. */
+enum err_code form_view(const struct form *f, const char *name,
+    struct field_view *out, struct err *e);
+void field_view_release(struct field_view *v);
+
+/* A file of our own in the uploads directory: name to be freed. */
+enum err_code upload_create(int uploads_dirfd, char **name, int *fd,
+    struct err *e);
+
+/* Unicode code points; -1 when s is not UTF-8. */
+int64_t utf8_length(const char *s, size_t len);
+
+/* --- brand_kit.c -------------------------------------------------------------- */
+
+struct brand_kit {
+	struct json_object *kit;	/* checked, without base64; NULL: none */
+	char *logo_tmp;		/* in the uploads directory; NULL */
+	const char *logo_extension;
+	char *warning;		/* the logo was unusable, in words; NULL */
+};
+
+void brand_kit_release(struct brand_kit *k, int uploads_dirfd);
+
+/*
+ * Read and check the field brand_kit; its faults go to faults. The logo is
+ * decoded only when want_logo. Nothing of it enters memory whole.
+ */
+enum err_code brand_kit_read(const struct conf *conf, const struct form *f,
+    bool want_logo, struct brand_kit *out, struct faults *faults,
+    struct err *e);
+
+/* --- brief.c ------------------------------------------------------------------ */
+
+/* What the inputs say, before and after the unified brief (generation.md 5.3). */
+struct brief {
+	const char *prompt, *instruction, *overlay;	/* NULL: none; not owned */
+	bool has_image, has_logo;	/* a picture, a logo was sent */
+	bool drop_image;	/* logoOnly: the picture is not used */
+	const char *intent;	/* NULL without a brief */
+};
+
+/* Apply brief (NULL: none) to b. Faults that only the whole shows go to
+ * faults. Strings point into brief or stay. */
+void brief_apply(const struct json_object *brief, struct brief *b,
+    struct faults *faults);
+/* Shape of the field unified_brief. */
+void brief_check(const struct json_object *brief, struct faults *faults);
+
+#endif

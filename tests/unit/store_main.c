@@ -1,0 +1,26 @@
+/* Runs the tests of the store. */
+#include "tests/unit/store_support.h"
+
+Suite *runs_suite(void);
+Suite *ledger_suite(void);
+Suite *queue_suite(void);
+Suite *writer_suite(void);
+Suite *fault_suite(void);
+Suite *file_suite(void);
+
+int
+main(void)
+{
+	SRunner *sr = srunner_create(runs_suite());
+	int failed;
+
+	srunner_add_suite(sr, ledger_suite());
+	srunner_add_suite(sr, queue_suite());
+	srunner_add_suite(sr, writer_suite());
+	srunner_add_suite(sr, fault_suite());
+	srunner_add_suite(sr, file_suite());
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}

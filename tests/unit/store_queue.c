@@ -1,0 +1,685 @@
+/* The queue: who is next, leases, fences, and who wins a race. */
+#include "tests/unit/store_support.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "clock.h"
+#include "json.h"
+#include "xalloc.h"
+
+Suite *queue_suite(void);
+
+/* --- who is next ----------------------------------------------------------- */
+
+START_TEST(the_oldest_job_is_claimed_first_and_once)
+{
+	struct run_spec late = { .n = 1, .created_ms = T0 + 90 };
+	struct run_spec early = { .n = 2, .created_ms = T0 + 10 };
+	struct claimed c;
+
+	add(&late);
+	add(&early);
+	ck_assert_int_eq(claim_at(T0 + 100, &c), 2);
+	ck_assert_int_eq(c.ref.fence, 1);
+	ck_assert_int_eq(c.attempts, 1);
+	ck_assert_int_eq(c.deadline_ms, T0 + 100 + HOUR);
+	ck_assert_int_eq(claim_at(T0 + 100, NULL), 1);
+	claim_none(T0 + 100);
+	ck_assert_int_eq(run_status(2), STATE_RUNNING);
+}
+END_TEST
+
+START_TEST(a_job_is_not_claimed_before_it_is_due)
+{
+	struct run_spec spec = { .n = 1, .created_ms = T0 + 1000 };
+	int64_t next_due_ms = -1;
+	struct job job;
+	bool found = true;
+
+	ck_ok(store_claim(st, &me, T0, LEASE, &job, &found, &next_due_ms,
+	    &err), &err);
+	ck_assert(!found);
+	ck_assert_int_eq(next_due_ms, 0);
+	add(&spec);
+	ck_ok(store_claim(st, &me, T0 + 999, LEASE, &job, &found,
+	    &next_due_ms, &err), &err);
+	ck_assert(!found);
+	ck_assert_int_eq(next_due_ms, T0 + 1000);
+	ck_assert_int_eq(claim_at(T0 + 1000, NULL), 1);
+}
+END_TEST
+
+START_TEST(priority_comes_before_age_and_fairness)
+{
+	struct run_spec specs[] = {
+		{ .n = 1, .priority = -5 },
+		{ .n = 2, .owner = "bob" },
+		{ .n = 3, .priority = 7 },
+		{ .n = 4, .priority = 7 },
+		{ .n = 5, .priority = 9, .created_ms = T0 + 500 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(specs); i++)
+		add(&specs[i]);
+	ck_assert_int_eq(claim_at(T0 + 100, NULL), 3);	/* 5 is not due */
+	ck_assert_int_eq(claim_at(T0 + 100, NULL), 4);
+	ck_assert_int_eq(claim_at(T0 + 100, NULL), 2);
+	ck_assert_int_eq(claim_at(T0 + 100, NULL), 1);
+	claim_none(T0 + 100);
+	ck_assert_int_eq(claim_at(T0 + 500, NULL), 5);
+}
+END_TEST
+
+START_TEST(owners_take_turns_however_many_jobs_one_has)
+{
+	static const int order[] = { 1, 21, 2, 22, 3, 23, 4, 5 };
+	struct run_spec bob = { .owner = "bob" };
+	size_t i;
+	int n;
+
+	for (n = 1; n <= 5; n++)
+		add_run(n);
+	for (n = 21; n <= 23; n++) {
+		bob.n = n;
+		add(&bob);
+	}
+	for (i = 0; i < ARRAY_LEN(order); i++)
+		ck_assert_int_eq(claim_at(T0 + 100, NULL), order[i]);
+	claim_none(T0 + 100);
+}
+END_TEST
+
+START_TEST(a_finished_job_frees_its_owners_turn)
+{
+	struct run_spec bob = { .n = 21, .owner = "bob" };
+	struct claimed a, b;
+
+	add_run(1);
+	add_run(2);
+	add_run(3);
+	add(&bob);
+	bob.n = 22;
+	add(&bob);
+	claim_at(T0 + 100, &a);
+	claim_at(T0 + 100, &b);
+	ck_assert_int_eq(run_status(21), STATE_RUNNING);
+	ck_ok(finish(&b, STATE_COMPLETED, T0 + 200), &err);
+	ck_assert_int_eq(claim_at(T0 + 200, NULL), 22);
+	ck_assert_int_eq(claim_at(T0 + 200, NULL), 2);
+	ck_assert_int_eq(claim_at(T0 + 200, NULL), 3);
+}
+END_TEST
+
+/* --- leases ---------------------------------------------------------------- */
+
+START_TEST(an_expired_lease_makes_the_job_due_again)
+{
+	struct claimed c, again;
+	struct expired x;
+
+	add_run(1);
+	claim_at(T0 + 10, &c);
+	ck_ok(store_expire_leases(st, NULL, T0 + 9 + LEASE, 3, "gone", &x,
+	    &err), &err);
+	ck_assert_int_eq(x.requeued + x.failed, 0);
+	ck_ok(store_expire_leases(st, NULL, T0 + 10 + LEASE, 3, "gone", &x,
+	    &err), &err);
+	ck_assert_int_eq(x.requeued, 1);
+	ck_assert_int_eq(job_state(1), STATE_PENDING);
+	ck_assert_int_eq(run_status(1), STATE_RUNNING);
+	ck_assert_int_eq(claim_for(&other, T0 + 10 + LEASE, &again), 1);
+	ck_assert_int_eq(again.ref.fence, 3);
+	ck_assert_int_eq(again.attempts, 2);
+	ck_assert_int_eq(again.deadline_ms, T0 + 10 + HOUR);
+	ck_assert_int_eq(sql_int("SELECT started_ms FROM runs"), T0 + 10);
+	ck_assert_int_eq(sql_int("SELECT started_ms FROM jobs"), T0 + 10);
+}
+END_TEST
+
+START_TEST(whoever_lost_its_lease_writes_nothing_any_more)
+{
+	struct claimed c, again;
+	enum err_code result;
+	struct call_row call;
+	struct expired x;
+
+	add_run(1);
+	claim_at(T0 + 10, &c);
+	ck_ok(store_expire_leases(st, NULL, T0 + HOUR, 3, "gone", &x, &err),
+	    &err);
+	for (;;) {		/* waiting, then with its next holder */
+		ck_fails(tell(&c, "strategy", STAGE_RUNNING, T0), ERR_LOST);
+		ck_fails(checkpoint(&c, "strategy", 0, T0), ERR_LOST);
+		ck_fails(finish(&c, STATE_COMPLETED, T0), ERR_LOST);
+		ck_fails(store_release(st, &c.ref, T0, &err), ERR_LOST);
+		call_init(&call, "call-1", &c, "strategy", 1);
+		ck_fails(store_call_begin(st, &c.ref, &call, &err), ERR_LOST);
+		ck_ok(store_renew(st, &c.ref, 1, T0 + HOUR, &result, &err),
+		    &err);
+		ck_assert_int_eq(result, ERR_LOST);
+		if (job_state(1) == STATE_RUNNING)
+			break;
+		claim_for(&other, T0 + HOUR, &again);
+	}
+	ck_assert_int_eq(last_event_seq(1), 0);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM lane_outputs"), 0);
+	ck_ok(tell(&again, "strategy", STAGE_RUNNING, T0), &err);
+}
+END_TEST
+
+START_TEST(whoever_was_cancelled_is_told_so)
+{
+	enum cancel_outcome outcome;
+	enum err_code result;
+	struct claimed c;
+	enum state was;
+
+	add_run(1);
+	claim_at(T0 + 10, &c);
+	ck_ok(cancel(1, T0 + 20, &outcome, &was), &err);
+	ck_fails(tell(&c, "strategy", STAGE_RUNNING, T0), ERR_CANCELLED);
+	ck_fails(checkpoint(&c, "strategy", 0, T0), ERR_CANCELLED);
+	ck_fails(finish(&c, STATE_COMPLETED, T0), ERR_CANCELLED);
+	ck_fails(store_release(st, &c.ref, T0, &err), ERR_CANCELLED);
+	ck_ok(store_renew(st, &c.ref, 1, T0 + HOUR, &result, &err), &err);
+	ck_assert_int_eq(result, ERR_CANCELLED);
+	ck_assert_int_eq(last_event_seq(1), 1);
+}
+END_TEST
+
+START_TEST(a_job_of_another_run_is_not_ours)
+{
+	struct claimed c;
+	struct job_ref mixed;
+
+	add_run(1);
+	add_run(2);
+	claim_at(T0 + 10, &c);
+	mixed = c.ref;
+	mixed.run_id = id_of("run", 2);
+	ck_fails(store_release(st, &mixed, T0, &err), ERR_LOST);
+	mixed = c.ref;
+	mixed.job_id = "job-none";
+	ck_fails(store_release(st, &mixed, T0, &err), ERR_LOST);
+}
+END_TEST
+
+START_TEST(leases_are_renewed_many_at_once)
+{
+	enum cancel_outcome outcome;
+	enum err_code results[3];
+	struct job_ref refs[3];
+	struct claimed c[3];
+	struct expired x;
+	enum state was;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		add_run(i + 1);
+		claim_at(T0 + 10, &c[i]);
+		refs[i] = c[i].ref;
+	}
+	refs[1].fence++;
+	ck_ok(cancel(3, T0 + 20, &outcome, &was), &err);
+	ck_ok(store_renew(st, refs, 3, T0 + HOUR, results, &err), &err);
+	ck_assert_int_eq(results[0], ERR_OK);
+	ck_assert_int_eq(results[1], ERR_LOST);
+	ck_assert_int_eq(results[2], ERR_CANCELLED);
+	ck_ok(store_renew(st, NULL, 0, T0, NULL, &err), &err);
+	ck_ok(store_expire_leases(st, NULL, T0 + HOUR - 1, 3, "gone", &x,
+	    &err), &err);
+	ck_assert_int_eq(x.requeued, 1);
+	ck_assert_int_eq(job_state(1), STATE_RUNNING);
+	ck_assert_int_eq(job_state(2), STATE_PENDING);
+}
+END_TEST
+
+START_TEST(a_dead_holder_loses_all_its_leases_at_once)
+{
+	struct holder_list l;
+	struct expired x;
+	char **ids = NULL;
+
+	add_run(1);
+	add_run(2);
+	add_run(3);
+	claim_for(&me, T0 + 10, NULL);
+	claim_for(&other, T0 + 10, NULL);
+	claim_for(&me, T0 + 10, NULL);
+	ck_ok(store_list_holders(st, &l, &err), &err);
+	ck_assert_int_eq(l.n, 2);
+	ck_assert_str_eq(l.rows[0].id, me.id);
+	ck_assert_str_eq(l.rows[0].host, me.host);
+	ck_assert_str_eq(l.rows[0].boot_id, me.boot_id);
+	ck_assert_str_eq(l.rows[0].life_file, me.life_file);
+	ck_assert_int_eq(l.rows[0].jobs, 2);
+	ck_assert_int_eq(l.rows[1].jobs, 1);
+	holder_list_release(&l);
+	ck_ok(store_expire_leases(st, me.id, T0 + 20, 3, "gone", &x, &err),
+	    &err);
+	ck_assert_int_eq(x.requeued, 2);
+	ck_assert_int_eq(job_state(2), STATE_RUNNING);
+	ck_ok(store_active_runs(st, 10, &ids, &err), &err);
+	ck_assert_str_eq(ids[0], id_of("run", 2));
+	ck_assert_ptr_null(ids[1]);
+	free(ids[0]);
+	free(ids);
+}
+END_TEST
+
+START_TEST(active_runs_are_at_most_as_many_as_asked_for)
+{
+	char **ids = NULL;
+	int i;
+
+	ck_ok(store_active_runs(st, 10, &ids, &err), &err);
+	ck_assert_ptr_null(ids[0]);
+	free(ids);
+	for (i = 1; i <= 4; i++) {
+		add_run(i);
+		claim_at(T0 + 10, NULL);
+	}
+	ck_ok(store_active_runs(st, 3, &ids, &err), &err);
+	for (i = 0; i < 3; i++) {
+		ck_assert_str_eq(ids[i], id_of("run", i + 1));
+		free(ids[i]);
+	}
+	ck_assert_ptr_null(ids[3]);
+	free(ids);
+}
+END_TEST
+
+/* --- attempts -------------------------------------------------------------- */
+
+/* Claim and lose the lease; what became of the job. */
+static struct expired
+crash_once(int64_t now_ms, struct claimed *c)
+{
+	struct expired x;
+
+	ck_assert_int_eq(claim_at(now_ms, c), 1);
+	ck_ok(store_expire_leases(st, me.id, now_ms, 3, "It was interrupted.",
+	    &x, &err), &err);
+	return x;
+}
+
+START_TEST(a_job_that_keeps_dying_fails_in_the_end)
+{
+	struct json_object *data = NULL;
+	struct event_list l;
+	struct claimed c;
+	struct expired x;
+	struct run r;
+
+	add_run(1);
+	ck_assert_int_eq(crash_once(T0 + 10, &c).requeued, 1);
+	ck_assert_int_eq(claim_at(T0 + 20, &c), 1);
+	ck_ok(tell(&c, "strategy", STAGE_RUNNING, T0 + 20), &err);
+	ck_ok(store_expire_leases(st, me.id, T0 + 20, 3, "x", &x, &err), &err);
+	ck_assert_int_eq(x.requeued, 1);
+	x = crash_once(T0 + 30, &c);
+	ck_assert_int_eq(c.attempts, 3);
+	ck_assert_int_eq(x.requeued, 0);
+	ck_assert_int_eq(x.failed, 1);
+	ck_ok(store_get_run(st, NULL, c.run_id, &r, &err), &err);
+	ck_assert_int_eq(r.status, STATE_FAILED);
+	ck_assert_str_eq(r.error_message, "It was interrupted.");
+	run_release(&r);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM stages"
+	    " WHERE status = 'FAILED'"), 1);
+	ck_ok(store_list_events(st, NULL, c.run_id, 1, 9, &l, &err), &err);
+	ck_assert_str_eq(l.rows[0].type, "run_error");
+	ck_ok(json_parse(l.rows[0].data, strlen(l.rows[0].data), &data, &err),
+	    &err);
+	ck_assert_str_eq(json_get_str(json_get(data, "error_details"), "type"),
+	    "interrupted");
+	json_object_put(data);
+	event_list_release(&l);
+	claim_none(T0 + HOUR);
+	ck_fails(tell(&c, "strategy", STAGE_RUNNING, T0), ERR_LOST);
+}
+END_TEST
+
+START_TEST(a_checkpoint_gives_the_attempts_back)
+{
+	struct claimed c;
+	struct expired x;
+	int i;
+
+	add_run(1);
+	for (i = 0; i < 5; i++) {
+		ck_assert_int_eq(crash_once(T0 + 10, &c).requeued, 1);
+		ck_assert_int_eq(claim_at(T0 + 10, &c), 1);
+		ck_ok(checkpoint(&c, "strategy", i, T0 + 10), &err);
+		ck_ok(store_expire_leases(st, me.id, T0, 3, "x", &x, &err),
+		    &err);
+		ck_assert_int_eq(x.requeued, 1);
+	}
+	ck_assert_int_eq(claim_at(T0 + 10, &c), 1);
+	ck_assert_int_eq(c.attempts, 2);
+}
+END_TEST
+
+START_TEST(handing_a_job_back_is_not_an_attempt)
+{
+	int64_t next_due_ms = 0;
+	struct claimed c;
+	struct job job;
+	bool found;
+	int i;
+
+	add_run(1);
+	for (i = 0; i < 10; i++) {
+		ck_assert_int_eq(claim_at(T0 + 10, &c), 1);
+		ck_assert_int_eq(c.attempts, 1);
+		ck_ok(store_release(st, &c.ref, 0, &err), &err);
+		ck_assert_int_eq(job_state(1), STATE_PENDING);
+	}
+	ck_assert_int_eq(claim_at(T0 + 10, &c), 1);
+	ck_ok(store_release(st, &c.ref, T0 + 500, &err), &err);
+	ck_ok(store_claim(st, &me, T0 + 20, LEASE, &job, &found, &next_due_ms,
+	    &err), &err);
+	ck_assert(!found);
+	ck_assert_int_eq(next_due_ms, T0 + 500);
+	ck_assert_int_eq(run_status(1), STATE_RUNNING);
+}
+END_TEST
+
+START_TEST(a_waiting_run_that_had_begun_can_be_cancelled)
+{
+	enum cancel_outcome outcome;
+	struct claimed c;
+	enum state was;
+
+	add_run(1);
+	claim_at(T0 + 10, &c);
+	ck_ok(store_release(st, &c.ref, T0, &err), &err);
+	ck_ok(cancel(1, T0 + 20, &outcome, &was), &err);
+	ck_assert_int_eq(outcome, CANCEL_DONE);
+	ck_assert_int_eq(was, STATE_RUNNING);
+	ck_assert_int_eq(job_state(1), STATE_CANCELLED);
+	claim_none(T0 + 30);
+}
+END_TEST
+
+START_TEST(the_queue_knows_its_length)
+{
+	struct queue_figures q;
+	struct claimed c;
+	int i;
+
+	ck_ok(store_queue_figures(st, &q, &err), &err);
+	ck_assert_int_eq(q.pending + q.running + q.oldest_due_ms, 0);
+	for (i = 1; i <= 4; i++)
+		add_run(i);
+	claim_at(T0 + 10, &c);
+	ck_ok(store_queue_figures(st, &q, &err), &err);
+	ck_assert_int_eq(q.pending, 3);
+	ck_assert_int_eq(q.running, 1);
+	ck_assert_int_eq(q.oldest_due_ms, T0 + 2);
+}
+END_TEST
+
+START_TEST(a_job_that_is_not_there_is_not_found)
+{
+	struct job job;
+
+	ck_fails(store_get_job(st, "job-none", &job, &err), ERR_NOT_FOUND);
+	ck_fails(store_get_run_job(st, "run-none", &job, &err), ERR_NOT_FOUND);
+}
+END_TEST
+
+/* --- races ----------------------------------------------------------------- */
+
+#define RACES 1000
+
+struct race {
+	pthread_barrier_t start, end;
+	struct claimed c;
+	int n;			/* 0: no more */
+	enum err_code finished;
+	enum cancel_outcome outcome;
+};
+
+static void *
+canceller(void *arg)
+{
+	struct race *r = arg;
+	struct err e = ERR_INIT;
+	enum state was;
+
+	for (;;) {
+		pthread_barrier_wait(&r->start);
+		if (r->n == 0)
+			return NULL;
+		ck_assert_int_eq(store_cancel_run(st, "ann", r->c.run_id,
+		    "stop", T0 + 50, &r->outcome, &was, &e), ERR_OK);
+		pthread_barrier_wait(&r->end);
+	}
+}
+
+START_TEST(of_cancel_and_finish_exactly_one_wins)
+{
+	struct race r = { .n = 0 };
+	pthread_t t;
+	int i, cancelled = 0;
+
+	pthread_barrier_init(&r.start, NULL, 2);
+	pthread_barrier_init(&r.end, NULL, 2);
+	pthread_create(&t, NULL, canceller, &r);
+	for (i = 1; i <= RACES; i++) {
+		add_run(i);
+		ck_assert_int_eq(claim_at(T0 + HOUR, &r.c), i);
+		r.n = i;
+		pthread_barrier_wait(&r.start);
+		r.finished = finish(&r.c, STATE_COMPLETED, T0 + 50);
+		pthread_barrier_wait(&r.end);
+		if (r.outcome == CANCEL_DONE) {
+			ck_assert_int_eq(r.finished, ERR_CANCELLED);
+			ck_assert_int_eq(run_status(i), STATE_CANCELLED);
+			cancelled++;
+		} else {
+			ck_assert_int_eq(r.finished, ERR_OK);
+			ck_assert_int_eq(run_status(i), STATE_COMPLETED);
+		}
+	}
+	r.n = 0;
+	pthread_barrier_wait(&r.start);
+	pthread_join(t, NULL);
+	pthread_barrier_destroy(&r.start);
+	pthread_barrier_destroy(&r.end);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM runs"
+	    " WHERE status = 'CANCELLED'"), cancelled);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM events"), RACES);
+}
+END_TEST
+
+#define CLAIMERS 8
+#define CLAIM_RUNS 200
+
+static atomic_int claims_of[CLAIM_RUNS + 1];
+
+static void *
+claimer(void *arg)
+{
+	int n;
+
+	(void)arg;
+	for (;;) {
+		n = claim_at(T0 + HOUR, NULL);
+		if (n == 0)
+			return NULL;
+		atomic_fetch_add(&claims_of[n], 1);
+	}
+}
+
+START_TEST(no_two_claimers_get_the_same_job)
+{
+	struct run_spec spec = { .owner = NULL };
+	pthread_t t[CLAIMERS];
+	int i;
+
+	for (i = 1; i <= CLAIM_RUNS; i++) {
+		spec.n = i;
+		spec.owner = i % 3 == 0 ? "bob" : "ann";
+		add(&spec);
+	}
+	for (i = 0; i < CLAIMERS; i++)
+		pthread_create(&t[i], NULL, claimer, NULL);
+	for (i = 0; i < CLAIMERS; i++)
+		pthread_join(t[i], NULL);
+	for (i = 1; i <= CLAIM_RUNS; i++)
+		ck_assert_int_eq(atomic_load(&claims_of[i]), 1);
+}
+END_TEST
+
+/* --- what it costs --------------------------------------------------------- */
+
+#define MANY 10000
+#define CLAIM_STEPS_MAX 4000	/* of the engine's machine; a scan takes 10^5 */
+
+static atomic_llong steps, scans;
+
+static int
+on_profile(unsigned what, void *arg, void *stmt, void *ns)
+{
+	(void)what;
+	(void)arg;
+	(void)ns;
+	atomic_fetch_add(&steps, sqlite3_stmt_status(stmt,
+	    SQLITE_STMTSTATUS_VM_STEP, 1));
+	atomic_fetch_add(&scans, sqlite3_stmt_status(stmt,
+	    SQLITE_STMTSTATUS_FULLSCAN_STEP, 1));
+	return 0;
+}
+
+/* Called for every connection that is opened from now on. */
+static int
+on_connection(sqlite3 *conn, const char **msg, const void *api)
+{
+	(void)msg;
+	(void)api;
+	sqlite3_trace_v2(conn, SQLITE_TRACE_PROFILE, on_profile, NULL);
+	return SQLITE_OK;
+}
+
+static void
+watch_statements(void)
+{
+	int rc;
+
+	/* The engine declares the hook without its arguments. */
+	rc = sqlite3_auto_extension((void (*)(void))(uintptr_t)on_connection);
+	ck_assert_int_eq(rc, SQLITE_OK);
+}
+
+static void
+fill_queue(int n_owners)
+{
+	char sql[900];
+
+	snprintf(sql, sizeof(sql),
+	    "BEGIN;"
+	    "CREATE TEMP TABLE t AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL"
+	    " SELECT n + 1 FROM c WHERE n < %d) SELECT n FROM c;"
+	    "INSERT INTO runs (id, owner, status, mode, created_ms)"
+	    " SELECT printf('run-%%06d', n), 'o' || (n %% %d), 'PENDING', 'm',"
+	    " n FROM t;"
+	    "INSERT INTO jobs (id, run_id, subject_id, kind, owner, state,"
+	    " priority, due_ms, created_ms, deadline_after_ms)"
+	    " SELECT printf('job-%%06d', n), printf('run-%%06d', n), 'x',"
+	    " 'generation', 'o' || (n %% %d), 'PENDING', 0, n, n, 1 FROM t;"
+	    "UPDATE job_counts SET n = %d WHERE state = 'PENDING';"
+	    "INSERT INTO run_counts SELECT owner, status, mode, count(*)"
+	    " FROM runs GROUP BY 1, 2, 3; COMMIT",
+	    MANY, n_owners, n_owners, MANY);
+	sql_run(sql);
+}
+
+START_TEST(no_statement_of_a_runs_life_reads_a_whole_table)
+{
+	struct store_options o = options();
+	struct run_query q = { "ann", NULL, false, 0, 1, 20 };
+	enum cancel_outcome outcome;
+	struct queue_figures figures;
+	struct stage_list stages;
+	struct run_page page;
+	struct expired x;
+	struct claimed c;
+	enum state was;
+	int i;
+
+	watch_statements();
+	open_with(&o);
+	fill_queue(50);
+	close_store();
+	open_with(&o);
+	atomic_store(&scans, 0);
+	for (i = 1; i <= 20; i++) {
+		atomic_store(&steps, 0);
+		ck_assert_int_ne(claim_at(T0, &c), 0);
+		ck_assert_msg(atomic_load(&steps) < CLAIM_STEPS_MAX,
+		    "claim %d took %lld steps", i, atomic_load(&steps));
+	}
+	ck_ok(tell(&c, "strategy", STAGE_RUNNING, T0), &err);
+	ck_ok(checkpoint(&c, "strategy", 1, T0), &err);
+	buy(&c, "call-1", "strategy", 5);
+	ck_ok(tell(&c, "strategy", STAGE_COMPLETED, T0), &err);
+	ck_ok(finish(&c, STATE_COMPLETED, T0), &err);
+	add_run(MANY + 1);
+	ck_ok(cancel(MANY + 1, T0, &outcome, &was), &err);
+	ck_ok(store_expire_leases(st, me.id, T0, 3, "x", &x, &err), &err);
+	ck_ok(store_list_runs(st, &q, &page, &err), &err);
+	run_page_release(&page);
+	q.by_status = true;
+	ck_ok(store_list_runs(st, &q, &page, &err), &err);
+	run_page_release(&page);
+	ck_ok(store_list_run_stages(st, c.run_id, &stages, &err), &err);
+	stage_list_release(&stages);
+	ck_ok(store_queue_figures(st, &figures, &err), &err);
+	ck_assert_int_ge(last_event_seq(MANY + 1), 1);
+	ck_assert_int_eq(atomic_load(&scans), 0);
+}
+END_TEST
+
+Suite *
+queue_suite(void)
+{
+	Suite *s = suite_create("store: queue");
+	TCase *tc = tcase_create("queue");
+	TCase *slow = tcase_create("races");
+	TCase *cost = tcase_create("cost");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, the_oldest_job_is_claimed_first_and_once);
+	tcase_add_test(tc, a_job_is_not_claimed_before_it_is_due);
+	tcase_add_test(tc, priority_comes_before_age_and_fairness);
+	tcase_add_test(tc, owners_take_turns_however_many_jobs_one_has);
+	tcase_add_test(tc, a_finished_job_frees_its_owners_turn);
+	tcase_add_test(tc, an_expired_lease_makes_the_job_due_again);
+	tcase_add_test(tc, whoever_lost_its_lease_writes_nothing_any_more);
+	tcase_add_test(tc, whoever_was_cancelled_is_told_so);
+	tcase_add_test(tc, a_job_of_another_run_is_not_ours);
+	tcase_add_test(tc, leases_are_renewed_many_at_once);
+	tcase_add_test(tc, a_dead_holder_loses_all_its_leases_at_once);
+	tcase_add_test(tc, active_runs_are_at_most_as_many_as_asked_for);
+	tcase_add_test(tc, a_job_that_keeps_dying_fails_in_the_end);
+	tcase_add_test(tc, a_checkpoint_gives_the_attempts_back);
+	tcase_add_test(tc, handing_a_job_back_is_not_an_attempt);
+	tcase_add_test(tc, a_waiting_run_that_had_begun_can_be_cancelled);
+	tcase_add_test(tc, the_queue_knows_its_length);
+	tcase_add_test(tc, a_job_that_is_not_there_is_not_found);
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(slow, set_up, tear_down);
+	tcase_set_timeout(slow, 120);
+	tcase_add_test(slow, of_cancel_and_finish_exactly_one_wins);
+	tcase_add_test(slow, no_two_claimers_get_the_same_job);
+	suite_add_tcase(s, slow);
+	tcase_add_checked_fixture(cost, set_up_closed, tear_down);
+	tcase_set_timeout(cost, 60);
+	tcase_add_test(cost, no_statement_of_a_runs_life_reads_a_whole_table);
+	suite_add_tcase(s, cost);
+	return s;
+}
