@@ -62,6 +62,13 @@ const struct form_file *form_get_file(const struct form *f, const char *name);
 enum err_code form_add(struct form *f, const char *name, const char *value,
     size_t len, struct err *e);
 
+/* A new file of ours in the uploads directory, open for reading and writing;
+ * name is to be freed, and unlinked unless a form or request takes it over. */
+enum err_code upload_create(int uploads_dirfd, char **name, int *fd,
+    struct err *e);
+/* Unicode code points; -1 when s is not UTF-8. */
+int64_t utf8_length(const char *s, size_t len);
+
 /* --- faults ------------------------------------------------------------------ */
 
 struct faults {

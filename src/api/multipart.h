@@ -25,6 +25,7 @@
 #define MAX_FIELD_NAME_BYTES 200
 #define MAX_FILENAME_BYTES 1024
 #define MAX_URLENCODED_BYTES (2 * 1024 * 1024)
+#define MAX_FORM_TEXT_BYTES (4 * 1024 * 1024)	/* in memory, all fields together */
 
 struct multipart;
 

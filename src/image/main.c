@@ -177,20 +177,25 @@ op_fit(const struct options *o, struct json_object *result, struct err *e)
 	return rc;
 }
 
-/* A type whose metadata we do not write becomes a PNG of the same pixels. */
+/* A type whose metadata we do not write becomes a PNG of the same pixels;
+ * its own note of how to turn it is lost with that, so it is applied. */
 static enum err_code
-as_png(struct picture *p, gdImagePtr im, struct err *e)
+as_png(struct picture *p, gdImagePtr *im, struct err *e)
 {
 	struct strbuf data = STRBUF_INIT(IMAGE_MAX_FILE_BYTES);
 	enum err_code rc;
 
-	rc = fit_encode(im, IMAGE_PNG, 0, &data, e);
-	if (rc == ERR_OK) {
-		strbuf_release(&p->bytes);
-		p->bytes = data;
-		p->type = IMAGE_PNG;
+	rc = orientation_apply(im, p->orientation, e);
+	if (rc == ERR_OK)
+		rc = fit_encode(*im, IMAGE_PNG, 0, &data, e);
+	if (rc != ERR_OK) {
+		strbuf_release(&data);
+		return rc;
 	}
-	return rc;
+	strbuf_release(&p->bytes);
+	p->bytes = data;
+	p->type = IMAGE_PNG;
+	return ERR_OK;
 }
 
 static enum err_code
@@ -206,7 +211,7 @@ op_finish(const struct options *o, struct json_object *result, struct err *e)
 	if (rc == ERR_OK)
 		rc = picture_decode(&p, &im, e);
 	if (rc == ERR_OK && p.type != IMAGE_PNG && p.type != IMAGE_JPEG)
-		rc = as_png(&p, im, e);
+		rc = as_png(&p, &im, e);
 	if (rc == ERR_OK)
 		rc = mark_write(&p, &o->mark, &data, e);
 	if (rc == ERR_OK) {
@@ -398,11 +403,7 @@ parse(int argc, char **argv, struct options *o)
 	const struct operation *op;
 	int c;
 
-	op = find_operation(argc > 1 ? argv[1] : NULL);
-	if (op == NULL)
-		return NULL;
 	opterr = 0;
-	optind = 2;
 	for (;;) {
 		c = getopt_long(argc, argv, "", long_options, NULL);
 		if (c == -1)
@@ -410,7 +411,9 @@ parse(int argc, char **argv, struct options *o)
 		if (!set_option(o, c))
 			return NULL;
 	}
-	if (argc - optind != op->n_paths)
+	/* Options may stand on either side of the operation. */
+	op = find_operation(optind < argc ? argv[optind++] : NULL);
+	if (op == NULL || argc - optind != op->n_paths)
 		return NULL;
 	o->in = argv[optind];
 	o->out = op->n_paths == 2 ? argv[optind + 1] : NULL;

@@ -8,9 +8,11 @@
  */
 #include "call.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "file.h"
 #include "xalloc.h"
 
 #define HEADER_MAX 1100		/* bytes of a line; a key may take most */
@@ -73,9 +75,9 @@ attempt_send(struct call *c, struct http_group *g, int tag)
 	r.max_string_bytes = c->wire.max_string_bytes;
 	r.max_blob_bytes = r.max_string_bytes > 0 ? 0 : CALL_BLOB_MAX_BYTES;
 	r.blob_dirfd = c->scope->run_dirfd;
-	snprintf(c->fetch_prefix, sizeof(c->fetch_prefix), "calls/%s",
+	snprintf(c->blob_prefix, sizeof(c->blob_prefix), "calls/%s",
 	    c->row.id);
-	r.blob_prefix = c->fetch_prefix;
+	r.blob_prefix = c->blob_prefix;
 	http_group_add(g, &r, tag);
 	explicit_bzero(lines, sizeof(lines));	/* a key */
 	c->step = STEP_FLIGHT;
@@ -190,29 +192,60 @@ is_web_url(const char *url)
 }
 
 static void
-fetch_failed(struct call *c)
+fetch_end(struct call *c, const struct verdict *v)
 {
-	struct verdict v;
-
 	free(c->fetch_url);
 	c->fetch_url = NULL;
-	verdict_set(&v, FAULT_NO_IMAGE);
-	call_decide(c, &v, true);
+	call_decide(c, v, true);
+}
+
+/* The final name is given to whole files only: whoever finds it may use it. */
+static enum err_code
+keep_fetched(struct call *c, struct err *e)
+{
+	int calls = -1, fd = -1;
+	char from[80];
+	enum err_code rc;
+
+	snprintf(from, sizeof(from), "%s.0", c->fetch_prefix);
+	rc = file_open_dir(c->scope->run_dirfd, "calls", &calls, e);
+	if (rc == ERR_OK)
+		rc = file_open_beneath(c->scope->run_dirfd, from, O_RDONLY, 0,
+		    &fd, e);
+	if (rc == ERR_OK)
+		rc = file_commit(fd, calls, strchr(from, '/') + 1,
+		    strchr(c->fetch_file, '/') + 1, e);
+	if (fd >= 0)
+		close(fd);
+	if (calls >= 0)
+		close(calls);
+	return rc;
 }
 
 void
 attempt_fetch(struct call *c, struct http_group *g, int tag)
 {
-	struct http_request r;
 	int64_t left_ms = call_time_left(c);
+	struct http_request r;
+	struct verdict v;
+	char old[80];
 
+	verdict_set(&v, FAULT_NONE);
+	if (faccessat(c->scope->run_dirfd, c->fetch_file, F_OK,
+	    AT_SYMLINK_NOFOLLOW) == 0) {
+		c->kind->fetched(c, &v);	/* by an earlier life */
+		fetch_end(c, &v);
+		return;
+	}
 	if (!is_web_url(c->fetch_url) || c->fetch_tries == FETCH_TRIES) {
-		fetch_failed(c);
+		verdict_set(&v, FAULT_NO_IMAGE);
+		fetch_end(c, &v);
 		return;
 	}
 	c->fetch_tries++;
-	/* A try before, or an earlier life, may have left something. */
-	unlinkat(c->scope->run_dirfd, c->fetch_file, 0);
+	/* A try before may have left something. */
+	snprintf(old, sizeof(old), "%s.0", c->fetch_prefix);
+	unlinkat(c->scope->run_dirfd, old, 0);
 	memset(&r, 0, sizeof(r));
 	r.method = "GET";
 	r.url = c->fetch_url;
@@ -232,6 +265,7 @@ void
 attempt_fetched(struct call *c, const struct http_answer *a)
 {
 	struct verdict v;
+	enum err_code rc;
 
 	if (a->failure == HTTP_LOCAL) {
 		call_end(c, err_set(&c->err, a->local, "%s", a->message));
@@ -242,9 +276,12 @@ attempt_fetched(struct call *c, const struct http_answer *a)
 		    backoff_ms(&c->m->conf->settings, 0);
 		return;		/* tried again then */
 	}
-	free(c->fetch_url);
-	c->fetch_url = NULL;
+	rc = keep_fetched(c, &c->err);
+	if (rc != ERR_OK) {
+		call_end(c, rc);
+		return;
+	}
 	verdict_set(&v, FAULT_NONE);
 	c->kind->fetched(c, &v);
-	call_decide(c, &v, true);
+	fetch_end(c, &v);
 }

@@ -245,10 +245,10 @@ call_judge(struct call *c, const struct call_row *row, struct json_object *answe
 		call_decide(c, &v, live);
 		return;
 	}
-	snprintf(c->fetch_prefix, sizeof(c->fetch_prefix), "calls/%s",
+	snprintf(c->fetch_prefix, sizeof(c->fetch_prefix), "calls/%s.url",
 	    row->id);
-	snprintf(c->fetch_file, sizeof(c->fetch_file), "%s.0",
-	    c->fetch_prefix);
+	snprintf(c->fetch_file, sizeof(c->fetch_file), "calls/%s.0",
+	    row->id);
 	c->fetch_tries = 0;
 	c->until_ms = 0;
 	c->step = STEP_FETCH;
@@ -263,7 +263,8 @@ follow_row(struct call *c, const struct call_row *row)
 	const struct conf *conf = c->m->conf;
 	const struct purpose *p = &conf->purposes[c->purpose];
 	const struct provider *provider = conf_provider(conf, row->provider);
-	const struct model_info *info = conf_model(conf, row->model);
+	const struct model_info *info = row->model != NULL ?
+	    conf_model(conf, row->model) : NULL;
 
 	if (provider != NULL && info != NULL &&
 	    (provider != c->provider || info != c->model)) {

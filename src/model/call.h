@@ -201,8 +201,9 @@ struct call {
 	struct call_row row;
 	struct gate_ticket ticket;
 	char *fetch_url;	/* owned */
-	char fetch_prefix[64];	/* "calls/<row id>" */
-	char fetch_file[72];	/* fetch_prefix and ".0" */
+	char blob_prefix[64];	/* "calls/<row id>" */
+	char fetch_prefix[64];	/* "calls/<row id>.url": where it arrives */
+	char fetch_file[64];	/* "calls/<row id>.0": what it becomes, whole */
 	int fetch_tries;
 
 	/* sums, and the end */

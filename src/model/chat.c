@@ -257,8 +257,9 @@ chat_judge(struct call *c, const struct call_row *row,
 	v->status = row->http_status;
 	forget_complaint(cc);
 	if (fault != FAULT_TRUNCATED && fault != FAULT_CONTENT_POLICY) {
-		cc->answered = xstrndup(text.buf, head_len(text.buf, text.len,
-		    MAX_ANSWERED_BYTES));
+		if (fault != FAULT_EMPTY)
+			cc->answered = xstrndup(text.buf, head_len(text.buf,
+			    text.len, MAX_ANSWERED_BYTES));
 		cc->complaint = complaint_about(fault, &violations);
 	}
 out:

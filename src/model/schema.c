@@ -92,7 +92,12 @@ schema_takes_null(const struct schema *s)
 	for (i = 0; i < s->n_any_of; i++)
 		if (schema_takes_null(s->any_of[i]))
 			return true;
-	return s->any_of == NULL && (s->types & TYPE_NULL) != 0;
+	if (s->any_of != NULL || (s->types & TYPE_NULL) == 0)
+		return false;
+	for (i = 0; i < s->n_values; i++)
+		if (strcmp(s->values[i], "null") == 0)
+			return true;
+	return s->n_values == 0;
 }
 
 void

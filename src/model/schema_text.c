@@ -85,7 +85,7 @@ write_values(struct json_object *o, const struct schema *s, bool nullable)
 	list = json_object_new_array();
 	for (i = 0; i < s->n_values; i++)
 		json_object_array_add(list, parse_own(s->values[i]));
-	if (nullable)
+	if (nullable && !schema_takes_null(s))
 		json_object_array_add(list, NULL);
 	json_object_object_add(o, "enum", list);
 }

@@ -127,12 +127,14 @@ entry_for(const struct json_object *list, int index)
 	struct json_object *entry;
 	size_t i;
 
+	if (index < 0)
+		return NULL;
 	for (i = 0; i < json_len(list); i++) {
 		entry = json_object_array_get_idx(list, i);
 		if (json_get_int(entry, "source_strategy_index", -1) == index)
 			return entry;
 	}
-	if (index < 0 || (size_t)index >= json_len(list))
+	if ((size_t)index >= json_len(list))
 		return NULL;
 	entry = json_object_array_get_idx(list, (size_t)index);
 	return json_get(entry, "source_strategy_index") == NULL ? entry : NULL;

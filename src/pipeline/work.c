@@ -87,7 +87,8 @@ work_stop(struct work *k, const struct err *e)
 	fired = cancel_code(k->cancel);
 	if (fired != ERR_OK)
 		why.code = fired;	/* what the rest followed from */
-	else if (why.code == ERR_LOST || why.code == ERR_CANCELLED)
+	else if (k->cancel != NULL &&
+	    (why.code == ERR_LOST || why.code == ERR_CANCELLED))
 		cancel_fire(k->cancel, why.code);
 	pthread_mutex_lock(&k->lock);
 	if (k->stop == ERR_OK) {

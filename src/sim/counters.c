@@ -76,9 +76,13 @@ forget(struct counters *c)
 {
 	size_t i;
 
-	for (i = 0; i < KEY_SLOTS; i++)
+	/* Free slots are not even touched: they have no memory yet. */
+	for (i = 0; i < KEY_SLOTS; i++) {
+		if (c->keys[i].key == NULL)
+			continue;
 		free(c->keys[i].key);
-	memset(c->keys, 0, KEY_SLOTS * sizeof(*c->keys));
+		memset(&c->keys[i], 0, sizeof(c->keys[i]));
+	}
 	for (i = 0; i < RECENT; i++) {
 		free(c->recent[i].system);
 		free(c->recent[i].prompt);

@@ -6,9 +6,10 @@
  * small in a corner), the words that were to be rendered, and a mark that
  * nobody can miss: SIMULATED.
  *
- * Hundreds may be asked for at once on a small machine, so plain generations
- * stay palette pictures: a ramp of colours, one byte a pixel, and bands that
- * deflate quickly.
+ * Hundreds may be asked for at once on a small machine, so all of them are
+ * palette pictures, one byte a pixel: a plain generation from the start, in a
+ * ramp of colours whose bands deflate quickly; an edit by quantising at the
+ * end.
  */
 #include "draw.h"
 
@@ -181,7 +182,7 @@ static void
 draw_disc(struct canvas *c, int cx, int cy, int r, const int *ramp, int n,
     double texture)
 {
-	double inv = 1.0 / r, dx, dy, d, t;
+	double inv = 1.0 / r, dx, dy, d, t, flute;
 	int x, y;
 
 	for (y = cy - r; y <= cy + r; y++) {
@@ -193,8 +194,11 @@ draw_disc(struct canvas *c, int cx, int cy, int r, const int *ramp, int n,
 			d = dx * dx + dy * dy;
 			if (d > 1)
 				continue;
+			/* Only the rim is fluted, and only there it costs. */
+			flute = texture > 0 && d > 0.6 ? texture *
+			    sin(40 * atan2(dy, dx)) : 0;
 			t = 0.62 - 0.30 * (dx + dy) * d - 0.28 * d * d * d *
-			    (1 - texture * sin(40 * atan2(dy, dx)));
+			    (1 - flute);
 			t = t < 0 ? 0 : t > 1 ? 1 : t;
 			c->im->pixels[y][x] =
 			    (unsigned char)ramp[(int)(t * (n - 1))];
@@ -218,10 +222,13 @@ draw_dish(struct canvas *c)
 
 /* --- inputs of an edit ------------------------------------------------------------ */
 
+/* Averaging every source pixel is dear and shows only when a picture gets
+ * much smaller. */
 static void
 place_input(struct canvas *c, gdImagePtr src, int cx, int cy, int max_w,
     int max_h)
 {
+	gdImagePtr fast;
 	int w = max_w, h = (int)((int64_t)gdImageSY(src) * max_w /
 	    gdImageSX(src));
 
@@ -234,6 +241,15 @@ place_input(struct canvas *c, gdImagePtr src, int cx, int cy, int max_w,
 	if (h < 1)
 		h = 1;
 	gdImageAlphaBlending(c->im, gdEffectAlphaBlend);
+	if (gdImageSX(src) < 2 * w)
+		gdImageSetInterpolationMethod(src, GD_BILINEAR_FIXED);
+	fast = gdImageSX(src) < 2 * w ? gdImageScale(src, (unsigned)w,
+	    (unsigned)h) : NULL;
+	if (fast != NULL) {
+		gdImageCopy(c->im, fast, cx - w / 2, cy - h / 2, 0, 0, w, h);
+		gdImageDestroy(fast);
+		return;
+	}
 	gdImageCopyResampled(c->im, src, cx - w / 2, cy - h / 2, 0, 0, w, h,
 	    gdImageSX(src), gdImageSY(src));
 }
@@ -266,28 +282,61 @@ draw_inputs(struct canvas *c, const struct sim_request *r, struct err *e)
 
 /* --- words ------------------------------------------------------------------------ */
 
-/* Break a text into lines of about LINE_CHARS; returns how many. */
-static int
-break_lines(char *text, char **lines, int max)
+/* The blank nearest to the middle of what one of n lines should hold. */
+static char *
+find_cut(char *p, int n)
 {
-	char *p = text, *cut, *q;
-	int n = 0;
+	size_t len = strlen(p), want = len / (size_t)n, best = len, i, away;
+	char *cut = NULL;
 
-	while (*p != '\0' && n < max) {
-		lines[n++] = p;
-		if (strlen(p) <= LINE_CHARS || n == max)
-			break;
-		cut = NULL;
-		for (q = p; *q != '\0' && (q - p <= LINE_CHARS || cut == NULL);
-		    q++)
-			if (*q == ' ')
-				cut = q;
+	for (i = 1; i < len; i++) {
+		if (p[i] != ' ')
+			continue;
+		away = i > want ? i - want : want - i;
+		if (away < best) {
+			best = away;
+			cut = p + i;
+		}
+	}
+	return cut;
+}
+
+/* Break a text into even lines of about LINE_CHARS; returns how many. */
+static int
+break_lines(char *text, char **lines)
+{
+	int want = (int)(strlen(text) / LINE_CHARS) + 1, n = 0;
+	char *p = text, *cut;
+
+	if (want > MAX_LINES)
+		want = MAX_LINES;
+	while (n < want - 1) {
+		cut = find_cut(p, want - n);
 		if (cut == NULL)
 			break;
+		lines[n++] = p;
 		*cut = '\0';
 		p = cut + 1;
 	}
+	lines[n++] = p;
 	return n;
+}
+
+/* Lines of one text are of one size: a shorter one gets less room. */
+static int
+draw_lines(struct canvas *c, char **lines, int n, int y, int h, int color,
+    int shadow)
+{
+	size_t longest = 1;
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (strlen(lines[i]) > longest)
+			longest = strlen(lines[i]);
+	for (i = 0; i < n; i++, y += h + h / 5)
+		letters_draw(c->im, lines[i], c->w / 2, y, (int)((size_t)c->w *
+		    86 / 100 * strlen(lines[i]) / longest), h, color, shadow);
+	return y;
 }
 
 static void
@@ -296,18 +345,16 @@ draw_words(struct canvas *c, const struct facts *f)
 	struct rgb light = { 255, 252, 244 }, dark = { 28, 22, 24 };
 	bool on_dark = light_of(blend(c->colors[0], c->colors[1], 0.3)) < 0.55;
 	char text[FACTS_PHRASE_MAX], *lines[MAX_LINES];
-	int color, shadow, y = c->h * 9 / 100, h, n, i, k;
+	int color, shadow, y = c->h * 9 / 100, n, k;
 
 	color = allocate(c->im, on_dark ? light : dark);
 	shadow = allocate(c->im, blend(c->colors[0], on_dark ? dark : light,
 	    0.6));
 	for (k = 0; k < f->n_quotes && y < c->h * 40 / 100; k++) {
 		snprintf(text, sizeof(text), "%s", f->quotes[k]);
-		n = break_lines(text, lines, MAX_LINES);
-		h = c->h * (k == 0 ? 9 : 5) / 100;
-		for (i = 0; i < n; i++, y += h + h / 5)
-			letters_draw(c->im, lines[i], c->w / 2, y, c->w * 86 /
-			    100, h, color, shadow);
+		n = break_lines(text, lines);
+		y = draw_lines(c, lines, n, y, c->h * (k == 0 ? 9 : 5) / 100,
+		    color, shadow);
 	}
 }
 
@@ -315,7 +362,7 @@ static void
 draw_mark(struct canvas *c)
 {
 	struct rgb light = { 255, 255, 255 }, dark = { 30, 30, 34 };
-	int w = c->w * 24 / 100, h = w / 6, pad = c->w / 60;
+	int w = c->w * 28 / 100, h = w / 6, pad = c->w / 60;
 	int x = c->w - w - pad, y = c->h - h - pad, index;
 
 	index = allocate(c->im, dark);
@@ -330,6 +377,11 @@ encode(gdImagePtr im, struct strbuf *png, struct err *e)
 	int size = 0;
 	void *data;
 
+	/* A palette halves both the work and the bytes of an edit. */
+	if (gdImageTrueColor(im)) {
+		gdImageTrueColorToPaletteSetMethod(im, GD_QUANT_JQUANT, 0);
+		gdImageTrueColorToPalette(im, 1, gdMaxColors);
+	}
 	data = gdImagePngPtrEx(im, &size, PNG_LEVEL);
 	if (data == NULL || size <= 0)
 		return err_set(e, ERR_SYSTEM, "a picture cannot be encoded");

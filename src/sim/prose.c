@@ -203,11 +203,11 @@ static const struct row rows[] = {
 		"Bring people in this week to taste the {s}",
 		"Make the {s} the first thing they think of when they crave "
 		"something good",
-		"Win orders in the quiet hours of the afternoon",
+		"Win orders for the {s} in the quiet hours of the afternoon",
 		"Show the craft behind the {s} so that its price explains itself",
-		"Get saved and sent to a friend as a plan for the weekend",
+		"Get the {s} saved and sent to a friend as a plan for the weekend",
 		"Introduce the {s} to people who have never walked in",
-		"Turn one-time guests into regulars with a reason to return",
+		"Turn one-time guests into regulars who come back for the {s}",
 		"Raise pre-orders for the {s} before the weekend" } },
 	{ "target_voice", {
 		"Warm and unhurried, like a baker talking across the counter",

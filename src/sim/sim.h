@@ -296,12 +296,41 @@ void counters_done(struct counters *c, const struct outcome *o);
 char *counters_text(struct counters *c);
 char *counters_requests_text(struct counters *c, int last);
 
-/* --- pool.c, server.c --------------------------------------------------------------------- */
+/* --- pool.c: workers and the clock --------------------------------------------------------- */
+
+/*
+ * Something that is built by a worker and then waits for its time.  The pool
+ * holds a task from pool_submit() or pool_wait() until it calls resume(), and
+ * does not touch it afterwards.
+ */
+struct task {
+	void (*build)(struct task *t);	/* in a worker; sets due_ms */
+	void (*resume)(struct task *t, bool gone);	/* gone: nobody waits */
+	bool (*gone)(struct task *t);	/* has the client left? */
+	int64_t due_ms;		/* clock_mono_ms() at which to resume */
+	size_t ready_bytes;	/* memory its answer holds */
+	struct task *next;
+};
+
+struct pool;
+
+struct pool *pool_new(int workers);
+/* Resume all tasks as gone and end the threads; no task is taken any more. */
+void pool_close(struct pool *p);
+void pool_free(struct pool *p);	/* after pool_close() */
+/* False when the pool is stopping: the task stays the caller's. */
+bool pool_submit(struct pool *p, struct task *t);
+bool pool_wait(struct pool *p, struct task *t);
+/* The memory of an answer is free again. */
+void pool_returned(struct pool *p, size_t bytes);
+
+/* --- server.c ------------------------------------------------------------------------------- */
 
 struct server_options {
 	const char *host;
 	int port;		/* 0: any */
-	bool allow_remote;
+	bool allow_remote;	/* otherwise loopback addresses only */
+	bool log_calls;
 	struct script *script;
 	struct counters *counters;
 };

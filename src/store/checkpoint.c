@@ -29,7 +29,7 @@ struct checkpointer {
 
 	pthread_mutex_t lock;	/* guards everything below */
 	pthread_cond_t work;
-	int moved;		/* pages of the log that are in the database */
+	int seen;		/* length of the log at the last pass */
 	bool due;
 	bool closing;
 };
@@ -40,9 +40,9 @@ checkpointer_notice(void *arg, int log_pages)
 	struct checkpointer *c = arg;
 
 	pthread_mutex_lock(&c->lock);
-	if (log_pages < c->moved)
-		c->moved = 0;	/* the log has started over */
-	if (log_pages - c->moved >= CHECKPOINT_PAGES && !c->due) {
+	if (log_pages < c->seen)
+		c->seen = 0;	/* it has started over */
+	if (log_pages - c->seen >= CHECKPOINT_PAGES && !c->due) {
 		c->due = true;
 		pthread_cond_signal(&c->work);
 	}
@@ -75,8 +75,10 @@ move_log(struct checkpointer *c)
 	}
 	if (rc != ERR_OK)
 		return;
+	/* What a reader kept from being moved is for the next pass, when
+	 * there is as much again, not for the next commit. */
 	pthread_mutex_lock(&c->lock);
-	c->moved = moved;
+	c->seen = pages;
 	pthread_mutex_unlock(&c->lock);
 }
 

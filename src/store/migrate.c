@@ -86,7 +86,7 @@ place_make(const struct place *p, struct err *e)
 
 /* --- what it is ------------------------------------------------------------ */
 
-/* *version is 0 when there is nothing in it yet. */
+/* Within a transaction: *version is 0 when there is nothing in it yet. */
 static enum err_code
 read_version(struct db *db, int *version, struct err *e)
 {
@@ -114,6 +114,19 @@ read_version(struct db *db, int *version, struct err *e)
 	if (rc == ERR_OK)
 		*version = (int)db_int(r, 0);
 	db_done(r);
+	return rc;
+}
+
+/* One look at one moment: somebody may be creating it right now. */
+static enum err_code
+find_version(struct db *db, int *version, struct err *e)
+{
+	enum err_code rc;
+
+	rc = db_begin_read(db, e);
+	if (rc == ERR_OK)
+		rc = read_version(db, version, e);
+	db_rollback(db);
 	return rc;
 }
 
@@ -209,7 +222,7 @@ make_ready(const struct place *p, struct err *e)
 
 	rc = db_open(&o, &db, e);
 	if (rc == ERR_OK)
-		rc = read_version(db, &version, e);
+		rc = find_version(db, &version, e);
 	if (rc == ERR_OK && version != 0)
 		rc = judge_version(version, STORE_SCHEMA_VERSION, e);
 	if (rc == ERR_OK)
@@ -236,7 +249,7 @@ look(const struct place *p, bool read_only, bool *ready, struct err *e)
 	*ready = false;
 	rc = db_open(&o, &db, e);
 	if (rc == ERR_OK)
-		rc = read_version(db, &version, e);
+		rc = find_version(db, &version, e);
 	if (rc != ERR_OK || version == 0)
 		goto out;
 	rc = judge_version(version, STORE_SCHEMA_VERSION, e);
@@ -299,7 +312,7 @@ upgrade(const struct place *p, const struct schema_step *steps, size_t n,
 
 	rc = db_open(&o, &db, e);
 	if (rc == ERR_OK)
-		rc = read_version(db, &version, e);
+		rc = find_version(db, &version, e);
 	if (rc != ERR_OK)
 		goto out;
 	*from = version;

@@ -61,6 +61,30 @@ code_of_io_error(int errnum)
 	    ERR_FULL : ERR_SYSTEM;
 }
 
+/*
+ * What the system said about an I/O error.  The engine keeps it for statements
+ * but not for a COMMIT that fails, so the two files are asked as well (the
+ * second answers for the log).
+ */
+static bool
+is_out_of_space(sqlite3 *conn)
+{
+	sqlite3_file *log = NULL;
+	int errnum = 0;
+
+	if (code_of_io_error(sqlite3_system_errno(conn)) == ERR_FULL)
+		return true;
+	sqlite3_file_control(conn, "main", SQLITE_FCNTL_LAST_ERRNO, &errnum);
+	if (code_of_io_error(errnum) == ERR_FULL)
+		return true;
+	sqlite3_file_control(conn, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log == NULL || log->pMethods == NULL)
+		return false;
+	errnum = 0;
+	log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &errnum);
+	return code_of_io_error(errnum) == ERR_FULL;
+}
+
 static enum err_code
 code_of_open_error(int errnum)
 {
@@ -87,7 +111,7 @@ code_of(sqlite3 *conn, int xrc)
 	case SQLITE_FULL:
 		return ERR_FULL;
 	case SQLITE_IOERR:
-		return code_of_io_error(sqlite3_system_errno(conn));
+		return is_out_of_space(conn) ? ERR_FULL : ERR_SYSTEM;
 	case SQLITE_CANTOPEN:
 		return code_of_open_error(sqlite3_system_errno(conn));
 	case SQLITE_NOTADB:

@@ -25,13 +25,6 @@ enum err_code form_view(const struct form *f, const char *name,
     struct field_view *out, struct err *e);
 void field_view_release(struct field_view *v);
 
-/* A file of our own in the uploads directory: name to be freed. */
-enum err_code upload_create(int uploads_dirfd, char **name, int *fd,
-    struct err *e);
-
-/* Unicode code points; -1 when s is not UTF-8. */
-int64_t utf8_length(const char *s, size_t len);
-
 /* --- brand_kit.c -------------------------------------------------------------- */
 
 struct brand_kit {

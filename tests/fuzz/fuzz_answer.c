@@ -2,11 +2,21 @@
  * Fuzzing the reader of answers: whatever bytes come, it neither crashes nor
  * leaks, and what it lets through is what it promised.
  *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined ... fuzz_answer.c LIBS
- *   ./fuzz_answer -max_len=4096 tests/fuzz/corpus/answer
+ * With clang and its libFuzzer, from the root of the source tree:
  *
- * tests/fuzz/README says which sources; the unit tests call it as well, so it
- * keeps compiling.  The first byte chooses the schema and the hook.
+ *   F="-std=gnu11 -D_GNU_SOURCE -Iinclude/churns -DTOP_SRCDIR=\".\""
+ *   F="$F $(pkg-config --cflags --libs json-c yaml-0.1 nettle) -lm -pthread"
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -o fuzz_answer \
+ *       tests/fuzz/fuzz_answer.c src/base/[a-z]*.c src/conf/check.c \
+ *       src/model/{answer,flatten,hooks,scan}.c \
+ *       src/model/{schema*,tolerant,utf8}.c $F
+ *   ./fuzz_answer -dict=tests/fuzz/answer.dict -max_len=8192 \
+ *       OUT_DIR tests/fuzz/corpus/answer
+ *
+ * The unit tests call it with hostile texts and with the corpus, so it keeps
+ * compiling and what was once found stays found.  The first byte chooses the
+ * schema and the hook ('d' none, 'e' creative expert, ...) and whether the
+ * provider said "length".
  *
  * Promises checked on every input:
  *   a value is a container, within the depth, in UTF-8 and strictly writable;

@@ -4,6 +4,8 @@
  */
 #include "tests/unit/answer_unit.h"
 
+#include <pthread.h>
+
 #include "xalloc.h"
 
 #define F "```"
@@ -183,6 +185,14 @@ static const struct row rows[] = {
 	    "{\"a\":\"C:\\\\dir \\\\u12\"}", 0 },
 	{ "escapes", "{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\"}",
 	    "{\"a\":\"\\\"\\\\/\\b\\f\\n\\r\\tA\xc3\xa9\"}", 0 },
+	{ "an escape of three bytes", "{\"a\":\"\\u20ac\"}",
+	    "{\"a\":\"\xe2\x82\xac\"}", 0 },
+	{ "odd white space", "{\v\"a\"\f:\t1}", "{\"a\":1}", 0 },
+	{ "False and a key without a value", "{\"a\": False, b}", NULL,
+	    ANSWER_NO_JSON },
+	{ "False", "[False]", "[false]", 0 },
+	{ "a key that is never closed", "{\"a\":1, 'b: 2}", NULL,
+	    ANSWER_TRUNCATED },
 	{ "a surrogate pair", "{\"a\":\"\\ud83c\\udf4b\"}",
 	    "{\"a\":\"\xf0\x9f\x8d\x8b\"}", 0 },
 	{ "lone surrogates", "{\"a\":\"\\ud83c x \\udf4b \\ud83c\\u0041\"}",
@@ -351,6 +361,17 @@ START_TEST(one_value_is_read_and_its_length_told)
 }
 END_TEST
 
+START_TEST(faults_have_the_names_of_error_classes)
+{
+	ck_assert_str_eq(answer_fault_name(ANSWER_FINE), "fine");
+	ck_assert_str_eq(answer_fault_name(ANSWER_EMPTY), "empty");
+	ck_assert_str_eq(answer_fault_name(ANSWER_TRUNCATED), "truncated");
+	ck_assert_str_eq(answer_fault_name(ANSWER_NO_JSON), "no_json");
+	ck_assert_str_eq(answer_fault_name(ANSWER_INVALID_SCHEMA),
+	    "invalid_schema");
+}
+END_TEST
+
 START_TEST(numbers_keep_how_they_were_written)
 {
 	static const char text[] = "{\"a\":0.10,\"b\":1e2,\"c\":4,\"d\":5.0}";
@@ -363,6 +384,47 @@ START_TEST(numbers_keep_how_they_were_written)
 	ck_assert_str_eq(back, text);
 	free(back);
 	json_object_put(value);
+}
+END_TEST
+
+/* --- threads --------------------------------------------------------------- */
+
+#define THREADS 4
+#define ROUNDS 200
+
+/* Read the same answer over and over; how often it was what it should be. */
+static void *
+read_over_and_over(void *arg)
+{
+	static const char text[] = "{'logo_style': {'kind': 'wordmark'}, "
+	    "'contains_text': true, 'dominant_colors': ['#12ab34', '#FFFFFF']}";
+	struct answer_wish wish = { .schema = schema_of("logo_analysis") };
+	struct json_object *value;
+	int i, *good = arg;
+
+	for (i = 0; i < ROUNDS; i++) {
+		value = NULL;
+		if (answer_read(text, strlen(text), &wish, &value, NULL) ==
+		    ANSWER_FINE && strcmp(json_get_str(value, "logo_style"),
+		    "Kind: wordmark.") == 0)
+			(*good)++;
+		json_object_put(value);
+	}
+	return NULL;
+}
+
+START_TEST(one_schema_serves_many_threads)
+{
+	pthread_t threads[THREADS];
+	int good[THREADS] = { 0 }, i;
+
+	for (i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL,
+		    read_over_and_over, &good[i]), 0);
+	for (i = 0; i < THREADS; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+		ck_assert_int_eq(good[i], ROUNDS);
+	}
 }
 END_TEST
 
@@ -384,11 +446,13 @@ extract_suite(void)
 	    with_a_schema_the_first_candidate_that_validates_counts, 0,
 	    (int)ARRAY_LEN(wanted_niches));
 	tcase_add_test(t, the_violations_are_those_of_the_best_candidate);
+	tcase_add_test(t, one_schema_serves_many_threads);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("one value");
 	tcase_add_loop_test(t, one_value_is_read_and_its_length_told, 0,
 	    (int)ARRAY_LEN(values));
+	tcase_add_test(t, faults_have_the_names_of_error_classes);
 	tcase_add_test(t, numbers_keep_how_they_were_written);
 	suite_add_tcase(s, t);
 	return s;

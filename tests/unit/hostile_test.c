@@ -5,8 +5,10 @@
  */
 #include "tests/unit/answer_unit.h"
 
+#include <dirent.h>
 #include <pthread.h>
 
+#include "file.h"
 #include "xalloc.h"
 
 #define LANE_STACK_BYTES (256 * 1024)	/* what a lane thread has */
@@ -276,7 +278,7 @@ START_TEST(half_a_megabyte_of_digits_is_no_number)
 }
 END_TEST
 
-/* --- the corpus of the fuzzer -------------------------------------------- */
+/* --- what the fuzzer asserts --------------------------------------------- */
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
@@ -290,6 +292,35 @@ START_TEST(what_the_fuzzer_asserts_holds_for_hostile_texts)
 		LLVMFuzzerTestOneInput((const unsigned char *)text, n);
 		free(text);
 	}
+}
+END_TEST
+
+/* Everything that was once worth keeping, what it found included. */
+START_TEST(what_the_fuzzer_asserts_holds_for_its_corpus)
+{
+	static const char dir[] = TOP_SRCDIR "/tests/fuzz/corpus/answer";
+	struct strbuf sb = STRBUF_INIT(ANSWER_MAX_BYTES);
+	struct dirent **files = NULL;
+	struct err e = ERR_INIT;
+	int i, n, read = 0;
+	char *path;
+
+	n = scandir(dir, &files, NULL, alphasort);
+	for (i = 0; i < n; i++) {
+		if (files[i]->d_name[0] != '.') {
+			path = xasprintf("%s/%s", dir, files[i]->d_name);
+			strbuf_reset(&sb);
+			ck_ok(file_read(path, ANSWER_MAX_BYTES, &sb, &e), &e);
+			LLVMFuzzerTestOneInput((unsigned char *)sb.buf,
+			    sb.len);
+			free(path);
+			read++;
+		}
+		free(files[i]);
+	}
+	free(files);
+	strbuf_release(&sb);
+	ck_assert_int_ge(read, 20);
 }
 END_TEST
 
@@ -316,6 +347,7 @@ hostile_suite(void)
 	tcase_add_test(t, half_a_megabyte_of_digits_is_no_number);
 	tcase_add_loop_test(t, what_the_fuzzer_asserts_holds_for_hostile_texts,
 	    0, (int)ARRAY_LEN(parts));
+	tcase_add_test(t, what_the_fuzzer_asserts_holds_for_its_corpus);
 	suite_add_tcase(s, t);
 	return s;
 }

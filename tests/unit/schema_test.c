@@ -140,6 +140,8 @@ START_TEST(optional_members_may_be_null_in_a_strict_schema)
 	ck_json(json_at(o, "properties/mode"), "{\"type\":[\"string\","
 	    "\"null\"],\"enum\":[\"easy_mode\",\"custom_mode\","
 	    "\"task_specific_mode\",null]}", "an enum");
+	ck_json(json_at(o, "properties/brand_kit/anyOf/1/type"), "\"null\"",
+	    "an alternative");
 	json_object_put(o);
 }
 END_TEST
@@ -411,6 +413,9 @@ static const struct {
 	    "\"number\",\"minimum\":1,\"maximum\":5}}", "[0.5,1,5,6]", NULL,
 	    "0: is 0.5, must be at least 1\n3: is 6, must be at most 5\n",
 	    "0: is 0.5, must be at least 1\n3: is 6, must be at most 5\n" },
+	{ "items are mended where they stand", "{\"type\":\"array\",\"items\":"
+	    "{\"type\":\"integer\"}}", "[\"1\",2.0,3]", "[1,2,3]", NULL,
+	    "0: is text, must be a whole number\n" },
 	{ "an enum", "{\"type\":\"array\",\"items\":{\"enum\":[\"a\",2,null]}}",
 	    "[\"a\",2.0,null,\"b\"]", NULL,
 	    "3: must be one of \"a\", 2, null\n",
@@ -432,6 +437,11 @@ static const struct {
 	{ "null where a form takes it", "{\"type\":\"object\",\"properties\":"
 	    "{\"a\":{\"anyOf\":[{\"type\":\"null\"},{\"type\":\"integer\"}]}}}",
 	    "{}", "{\"a\":null}", NULL, NULL },
+	{ "an absent enum without null stays absent",
+	    "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[\"x\"]},"
+	    "\"b\":{\"enum\":[\"x\",null]},\"c\":{\"const\":1},\"d\":{}}}",
+	    "{\"a\":null}", "{\"b\":null,\"d\":null}", NULL,
+	    "a: must be one of \"x\"\n" },
 	{ "all faults, with their paths", "marketing_strategies",
 	    "{\"strategies\":[{\"target_audience\":\"\"},7]}", NULL,
 	    "strategies/0/target_audience: is empty\n"
@@ -604,6 +614,27 @@ START_TEST(a_variant_reaches_through_references_and_lists)
 }
 END_TEST
 
+START_TEST(a_variant_keeps_values_and_alternatives)
+{
+	static const char *const name[] = { "num_variants", NULL };
+	static const char value[] = "{\"platform_name\":\"x\",\"mode\":"
+	    "\"easy\",\"num_variants\":9,\"brand_kit\":7}";
+	struct strbuf text = STRBUF_INIT(65536);
+	struct json_object *o = json_of(value);
+	struct schema *varied = NULL;
+	struct err e = ERR_INIT;
+
+	ck_ok(schema_vary(schema_of("input_snapshot"), name, NULL, &varied,
+	    &e), &e);
+	ck_assert_int_eq(schema_check(varied, o, &text), 2);
+	ck_assert_ptr_nonnull(strstr(text.buf, "mode: must be one of"));
+	ck_assert_ptr_nonnull(strstr(text.buf, "brand_kit: fits none of"));
+	json_object_put(o);
+	schema_free(varied);
+	strbuf_release(&text);
+}
+END_TEST
+
 START_TEST(a_variant_of_a_member_that_is_not_there_is_refused)
 {
 	static const char *const wrong[] = { "assessment_scores/beauty", NULL };
@@ -647,6 +678,7 @@ schema_suite(void)
 	tcase_add_test(t, a_hostile_member_name_is_shown_harmless);
 	tcase_add_test(t, an_assessment_is_varied_by_what_the_run_has);
 	tcase_add_test(t, a_variant_reaches_through_references_and_lists);
+	tcase_add_test(t, a_variant_keeps_values_and_alternatives);
 	tcase_add_test(t, a_variant_of_a_member_that_is_not_there_is_refused);
 	suite_add_tcase(s, t);
 	return s;

@@ -253,6 +253,33 @@ START_TEST(a_stage_that_ends_is_summed_from_the_ledger)
 }
 END_TEST
 
+START_TEST(a_stage_names_each_of_its_models_once)
+{
+	static const char *const asked[][2] = {
+		{ "openai/gpt-4.1-mini", "openrouter" },
+		{ "gpt-4.1", "openai" }, { "gpt-4.1", "openrouter" },
+		{ "gpt", "openai" }, { "mini", "openai" },
+	};
+	struct stage_list l;
+	struct call_row c;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(asked); i++) {
+		call_init(&c, id_of("call", (int)i), &job, "strategy",
+		    (int)i + 1);
+		c.model = (char *)(uintptr_t)asked[i][0];
+		c.provider = (char *)(uintptr_t)asked[i][1];
+		ck_ok(store_call_begin(st, &job.ref, &c, &err), &err);
+	}
+	ck_ok(tell(&job, "strategy", STAGE_FAILED, T0 + 50), &err);
+	ck_ok(store_list_run_stages(st, job.run_id, &l, &err), &err);
+	ck_assert_str_eq(l.rows[1].model_id,
+	    "openai/gpt-4.1-mini, gpt-4.1, gpt, mini");
+	ck_assert_str_eq(l.rows[1].provider, "openrouter, openai");
+	stage_list_release(&l);
+}
+END_TEST
+
 /* --- after a crash --------------------------------------------------------- */
 
 START_TEST(calls_in_flight_at_a_crash_become_unknown)
@@ -395,6 +422,7 @@ ledger_suite(void)
 	tcase_add_test(tc, a_row_that_lost_its_job_begins_nothing);
 	tcase_add_test(tc, an_answer_after_the_end_is_booked_on_run_and_stage);
 	tcase_add_test(tc, a_stage_that_ends_is_summed_from_the_ledger);
+	tcase_add_test(tc, a_stage_names_each_of_its_models_once);
 	tcase_add_test(tc, calls_in_flight_at_a_crash_become_unknown);
 	tcase_add_test(tc, a_paid_answer_is_booked_although_the_job_was_lost);
 	tcase_add_test(tc, a_cached_answer_is_found_until_replaced);

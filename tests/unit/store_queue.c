@@ -422,6 +422,45 @@ START_TEST(the_queue_knows_its_length)
 }
 END_TEST
 
+START_TEST(of_jobs_of_one_age_the_id_decides)
+{
+	struct run_spec specs[] = {
+		{ .n = 3, .owner = "ann", .created_ms = T0 },
+		{ .n = 2, .owner = "bob", .created_ms = T0 },
+		{ .n = 1, .owner = "ann", .created_ms = T0 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(specs); i++)
+		add(&specs[i]);
+	ck_assert_int_eq(claim_at(T0, NULL), 1);
+	ck_assert_int_eq(claim_at(T0, NULL), 2);
+	ck_assert_int_eq(claim_at(T0, NULL), 3);
+}
+END_TEST
+
+START_TEST(a_damaged_row_keeps_nobody_else_from_being_freed)
+{
+	struct run_spec bob = { .n = 2, .owner = "bob" };
+	struct expired x;
+
+	add_run(1);
+	add(&bob);
+	claim_at(T0 + 10, NULL);
+	claim_at(T0 + 10, NULL);
+	sql_run("DELETE FROM run_counts WHERE owner = 'ann'");
+	ck_fails(store_expire_leases(st, me.id, T0 + 20, 1, "x", &x, &err),
+	    ERR_SYSTEM);
+	ck_assert_ptr_nonnull(strstr(err.msg, "counters"));
+	ck_assert_int_eq(job_state(1), STATE_RUNNING);
+	ck_assert_int_eq(job_state(2), STATE_FAILED);
+	sql_run("INSERT INTO run_counts"
+	    " VALUES ('ann', 'RUNNING', 'easy_mode', 1)");
+	ck_ok(store_expire_leases(st, me.id, T0 + 20, 1, "x", &x, &err), &err);
+	ck_assert_int_eq(x.failed, 1);
+}
+END_TEST
+
 START_TEST(a_job_that_is_not_there_is_not_found)
 {
 	struct job job;
@@ -670,6 +709,8 @@ queue_suite(void)
 	tcase_add_test(tc, handing_a_job_back_is_not_an_attempt);
 	tcase_add_test(tc, a_waiting_run_that_had_begun_can_be_cancelled);
 	tcase_add_test(tc, the_queue_knows_its_length);
+	tcase_add_test(tc, of_jobs_of_one_age_the_id_decides);
+	tcase_add_test(tc, a_damaged_row_keeps_nobody_else_from_being_freed);
 	tcase_add_test(tc, a_job_that_is_not_there_is_not_found);
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(slow, set_up, tear_down);

@@ -9,7 +9,7 @@
 #include "xalloc.h"
 
 struct store *st;
-struct err err = ERR_INIT;
+_Thread_local struct err err = ERR_INIT;
 
 const struct holder me = { "holder-me", "host-a", "boot-1", "/run/me.life" };
 const struct holder other = { "holder-other", "host-b", "boot-2",

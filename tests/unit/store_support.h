@@ -18,7 +18,7 @@
 struct store_options;
 
 extern struct store *st;	/* opened by the fixture */
-extern struct err err;
+extern _Thread_local struct err err;
 extern const struct holder me, other;	/* two runners */
 
 /* Checked fixture: a fresh directory and an open store in it.  After the test
