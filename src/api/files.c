@@ -158,6 +158,8 @@ send_direct(struct request *r, struct response *res, int fd,
 	res->file_length = st->st_size;
 	if (r->range != NULL && !read_range(r->range, st->st_size,
 	    &res->file_offset, &res->file_length, &whole)) {
+		/* The answer is no longer the file, nor named like it. */
+		strbuf_reset(&res->headers);
 		response_header(res, "Content-Range", "bytes */%lld",
 		    (long long)st->st_size);
 		close(fd);

@@ -154,30 +154,40 @@ spill(struct multipart *m, struct err *e)
 	return rc;
 }
 
+/*
+ * Which limit is named must not depend on how the body was cut into pieces:
+ * it is the one whose last byte comes first.
+ */
+static enum err_code
+outgrown(struct multipart *m, size_t field_room, size_t total_room,
+    struct err *e)
+{
+	if (total_room < field_room)
+		return err_set(e, ERR_TOO_LARGE, "the text fields of the form "
+		    "have more than %d bytes", MAX_FORM_TEXT_BYTES);
+	if (strcmp(m->sink.name, LARGE_FIELD) == 0)
+		return spill(m, e);
+	return err_set(e, ERR_INVALID, "the field %s is longer than %d bytes",
+	    m->sink.name, FORM_MAX_FIELD_BYTES);
+}
+
 static enum err_code
 keep_text(struct multipart *m, const char *data, size_t len, struct err *e)
 {
 	struct sink *s = &m->sink;
-	enum err_code rc;
+	size_t field_room = FORM_MAX_FIELD_BYTES - s->text.len;
+	size_t total_room = MAX_FORM_TEXT_BYTES - m->text_bytes;
+	enum err_code rc = ERR_OK;
 
-	if (s->spill == NULL && s->text.len + len > FORM_MAX_FIELD_BYTES) {
-		if (strcmp(s->name, LARGE_FIELD) != 0)
-			return err_set(e, ERR_INVALID, "the field %s is "
-			    "longer than %d bytes", s->name,
-			    FORM_MAX_FIELD_BYTES);
-		rc = spill(m, e);
-		if (rc != ERR_OK)
-			return rc;
-	}
-	if (s->spill == NULL) {
+	if (s->spill == NULL && len <= field_room && len <= total_room) {
 		m->text_bytes += len;
-		if (m->text_bytes > MAX_FORM_TEXT_BYTES)
-			return err_set(e, ERR_TOO_LARGE, "the text fields of "
-			    "the form have more than %d bytes",
-			    MAX_FORM_TEXT_BYTES);
 		strbuf_add(&s->text, data, len);
 		return ERR_OK;
 	}
+	if (s->spill == NULL)
+		rc = outgrown(m, field_room, total_room, e);
+	if (rc != ERR_OK)
+		return rc;
 	if (s->size + (int64_t)len > FORM_MAX_LARGE_FIELD_BYTES)
 		return err_set(e, ERR_TOO_LARGE, "the field %s is longer than "
 		    "%d bytes", s->name, FORM_MAX_LARGE_FIELD_BYTES);

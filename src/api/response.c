@@ -107,7 +107,8 @@ response_err(struct response *res, const struct err *e, bool development)
 		faults_init(&faults);
 		faults_type(&faults, "value_error", "body", "", NULL, "%s",
 		    e->msg);
-		response_json(res, status, faults_body(&faults, &status));
+		o = faults_body(&faults, &status);
+		response_json(res, status, o);
 		faults_release(&faults);
 		return;
 	}

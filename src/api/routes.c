@@ -18,6 +18,7 @@
 #include "xalloc.h"
 
 #define PREFLIGHT_AGE_S 600
+#define MAX_LOCATION_BYTES 2000	/* a longer one would be cut as a header */
 #define CORS_METHODS "GET, POST, PUT, DELETE, OPTIONS"
 #define EXPOSED_HEADERS "Content-Disposition, ETag, Retry-After, X-Request-Id"
 
@@ -71,12 +72,12 @@ match(const char *pattern, const char *path, char *text,
 		if (*q == '\0' || n == MAX_PARAMS)
 			return false;
 		params[n++] = q;
-		if (strstr(p, "...}") != NULL)
+		p += strcspn(p, "}") + 1;
+		if (strncmp(p - 4, "...}", 4) == 0)
 			return true;
 		q += strcspn(q, "/");
 		if (q == params[n - 1])
 			return false;
-		p += strcspn(p, "}") + 1;
 		if (*q == '/' && *p == '/') {
 			/* Keep walking the original; text ends here. */
 			*q = '\0';
@@ -186,25 +187,29 @@ answer_preflight(const struct worker *w, const struct request *r,
 
 /* --- dispatch --------------------------------------------------------------------- */
 
-/* The same path with or without its trailing slash is a route: 307 there. */
+/* A path that is a route but for its trailing slash: 307 there. */
 static bool
 redirect_slash(struct request *r, struct response *res)
 {
-	char other[MAX_PATH_BYTES + 1];
+	char other[MAX_PATH_BYTES];
 	size_t len = strlen(r->path), raw = strlen(r->raw_path);
 	struct strbuf allow = STRBUF_INIT(100);
 	bool known;
 
-	snprintf(other, sizeof(other), "%s", r->path);
-	if (len > 1 && other[len - 1] == '/')
-		other[len - 1] = '\0';
-	else
+	/*
+	 * The slash must have been sent as one, since it is cut from what was
+	 * sent; and "//evil.example/" must not lead away from here.
+	 */
+	if (len < 2 || r->path[len - 1] != '/' || raw < 2 ||
+	    r->raw_path[raw - 1] != '/' || r->raw_path[1] == '/' ||
+	    raw + strlen(r->query_text) > MAX_LOCATION_BYTES)
 		return false;
+	memcpy(other, r->path, len - 1);
+	other[len - 1] = '\0';
 	allowed_methods(other, r, &allow);
 	known = allow.len > 0;
 	strbuf_release(&allow);
-	/* "//evil.example" would lead away from here. */
-	if (!known || raw < 2 || r->raw_path[1] == '/')
+	if (!known)
 		return false;
 	res->status = 307;
 	response_header(res, "Location", "%.*s%s%s", (int)(raw - 1),
@@ -246,6 +251,24 @@ answer_route(struct worker *w, const struct route *route, struct request *r,
 		response_err(res, &e, w->svc->conf->settings.development);
 }
 
+/* What every answer carries, errors included. */
+static void
+finish_answer(const struct worker *w, const struct request *r,
+    struct response *res)
+{
+	add_cors(w, r, res);
+	response_header(res, "X-Request-Id", "%s", r->id);
+	response_header(res, "X-Content-Type-Options", "nosniff");
+}
+
+void
+route_refuse(struct worker *w, struct request *r, const struct err *why,
+    struct response *res)
+{
+	response_err(res, why, w->svc->conf->settings.development);
+	finish_answer(w, r, res);
+}
+
 void
 route_request(struct worker *w, struct request *r, struct response *res)
 {
@@ -261,7 +284,5 @@ route_request(struct worker *w, struct request *r, struct response *res)
 		else
 			answer_unmatched(r, res);
 	}
-	add_cors(w, r, res);
-	response_header(res, "X-Request-Id", "%s", r->id);
-	response_header(res, "X-Content-Type-Options", "nosniff");
+	finish_answer(w, r, res);
 }

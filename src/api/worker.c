@@ -130,8 +130,7 @@ serve(struct worker *w, FCGX_Request *f)
 	atomic_fetch_add(&w->requests, 1);
 	response_init(&res);
 	if (request_init(&r, f->envp, &e) != ERR_OK) {
-		response_err(&res, &e, w->svc->conf->settings.development);
-		response_header(&res, "X-Request-Id", "%s", r.id);
+		route_refuse(w, &r, &e, &res);
 	} else {
 		r.read_body = read_body;
 		r.read_arg = f;

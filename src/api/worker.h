@@ -23,6 +23,9 @@ struct worker {
 /* Answer r: route it, call its handler, put CORS and request id on. Never
  * fails; whatever goes wrong becomes an answer. */
 void route_request(struct worker *w, struct request *r, struct response *res);
+/* Answer a request that could not be read, with the error that says why. */
+void route_refuse(struct worker *w, struct request *r, const struct err *why,
+    struct response *res);
 
 /*
  * A handler fills res, or returns an error, from which the answer is made.

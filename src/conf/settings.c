@@ -101,7 +101,7 @@ const struct setting setting_rows[] = {
 	  NULL, "CHURNS_MAX_RSS_MB",
 	  "memory above which the runner drains and exits; 0: never" },
 	{ "runner.run_deadline_s", KIND_SECONDS, AT(run_deadline_ms), "3600",
-	  10, 7 * 24 * 3600, NULL, NULL, "longest time a run may take" },
+	  1, 7 * 24 * 3600, NULL, NULL, "longest time a run may take" },
 
 	{ "store.synchronous", KIND_WORD, AT(store_sync), "full", 0, 0,
 	  sync_words, NULL, "full: an answered request survives a power cut" },

@@ -19,7 +19,7 @@
 #define FETCH_TRIES 2
 #define FETCH_TIMEOUT_MS 30000
 
-/* --- sending and answering ------------------------------------------------------ */
+/* --- sending and answering ----------------------------------------------- */
 
 static void
 put_headers(const struct call *c, struct http_request *r,
@@ -182,7 +182,7 @@ attempt_abandon(struct call *c)
 	ledger_settle(c, &v, NULL, NULL);
 }
 
-/* --- pictures that an answer only names ------------------------------------------- */
+/* --- pictures that an answer only names ---------------------------------- */
 
 static bool
 is_web_url(const char *url)

@@ -3,14 +3,15 @@
  * MODEL_MAX_CALLS of them in one thread.
  *
  * An attempt comes from the ledger as long as it has rows of earlier lives,
- * from the wire afterwards; call_decide() does not know the difference.  What one
- * attempt leads to:
+ * from the wire afterwards; call_decide() does not know the difference.  What
+ * one attempt leads to:
  *
  *   usable ------------------------------------------> the end, ERR_OK
  *   unknown -- first of this ask ---------------------> the same ask again
  *   again ---- retries left --------------------------> the same ask again
  *   lost (its picture has gone from disk) ------------> the same ask again
  *   otherwise  the kind can ask differently ----------> a new ask
+ *              the ledger has more rows ---------------> its next attempt
  *              a fall-back is left -------------------> a new ask, of it
  *              nothing is left -----------------------> the end, ERR_MODEL
  *
@@ -34,7 +35,7 @@
 #define UNKNOWN_RETRIES 1	/* of one ask */
 #define BACKOFF_SHIFT_MAX 16
 
-/* --- ends ---------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------- */
 
 void
 call_note(const struct call *c, const char *code, const char *fmt, ...)
@@ -90,7 +91,7 @@ call_time_left(const struct call *c)
 	return c->scope->deadline_ms - clock_now_ms();
 }
 
-/* --- asks ----------------------------------------------------------------------- */
+/* --- asks ---------------------------------------------------------------- */
 
 /* The next attempt asks something else than the last one. */
 static void
@@ -114,6 +115,17 @@ use_model(struct call *c, const struct provider *p,
 	c->kind->begin(c);
 }
 
+static void
+use_fallback(struct call *c, const char *why)
+{
+	const struct purpose *p = &c->m->conf->purposes[c->purpose];
+
+	call_note(c, "fallback_model", "%s was asked instead of %s (%s)",
+	    p->fallback_model->id, p->model->id, why);
+	c->on_fallback = true;
+	use_model(c, p->fallback_provider, p->fallback_model);
+}
+
 static bool
 fall_back(struct call *c, const struct verdict *v)
 {
@@ -122,10 +134,7 @@ fall_back(struct call *c, const struct verdict *v)
 	if (c->on_fallback || v->fault == FAULT_CONTENT_POLICY ||
 	    p->fallback_model == NULL || !provider_usable(p->fallback_provider))
 		return false;
-	call_note(c, "fallback_model", "%s failed (%s); %s was asked instead",
-	    c->model->id, model_fault_name(v->fault), p->fallback_model->id);
-	c->on_fallback = true;
-	use_model(c, p->fallback_provider, p->fallback_model);
+	use_fallback(c, model_fault_name(v->fault));
 	new_ask(c);
 	return true;
 }
@@ -154,7 +163,7 @@ call_prepare(struct call *c, struct err *e)
 	return rc;
 }
 
-/* --- decisions ------------------------------------------------------------------ */
+/* --- decisions ----------------------------------------------------------- */
 
 int64_t
 backoff_ms(const struct settings *s, int n)
@@ -228,7 +237,11 @@ call_decide(struct call *c, const struct verdict *v, bool live)
 		new_ask(c);
 		return;
 	}
-	if (!fall_back(c, v))
+	/* An earlier life went on from here, by settings of its own: what it
+	 * was answered counts. */
+	if (c->n_past_used < c->past.n)
+		c->step = STEP_NEXT;
+	else if (!fall_back(c, v))
 		call_fail(c, v);
 }
 
@@ -254,7 +267,7 @@ call_judge(struct call *c, const struct call_row *row, struct json_object *answe
 	c->step = STEP_FETCH;
 }
 
-/* --- attempts of earlier lives --------------------------------------------------- */
+/* --- attempts of earlier lives ------------------------------------------- */
 
 /* The row decides who was asked and as which ask. */
 static void
@@ -268,9 +281,11 @@ follow_row(struct call *c, const struct call_row *row)
 
 	if (provider != NULL && info != NULL &&
 	    (provider != c->provider || info != c->model)) {
-		c->on_fallback = provider == p->fallback_provider &&
-		    info == p->fallback_model;
-		use_model(c, provider, info);
+		if (provider == p->fallback_provider &&
+		    info == p->fallback_model && !c->on_fallback)
+			use_fallback(c, "in an earlier attempt");
+		else
+			use_model(c, provider, info);
 		wire_release(&c->wire);
 		c->hash[0] = '\0';
 	}
@@ -318,7 +333,7 @@ replay(struct call *c, const struct call_row *row)
 	call_decide(c, &v, false);
 }
 
-/* --- the loop --------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------ */
 
 /* Towards the next attempt: from the ledger, or ready for its gate. */
 static void
@@ -348,9 +363,10 @@ next_attempt(struct call *c)
 static void
 advance(struct call *c, struct http_group *g, int tag)
 {
-	int64_t now_ms = clock_mono_ms();
+	int64_t now_ms;
 
 	for (;;) {
+		now_ms = clock_mono_ms();
 		switch (c->step) {
 		case STEP_NEXT:
 			next_attempt(c);
@@ -521,15 +537,11 @@ call_init(struct call *c, struct model *m, const struct call_scope *scope,
 	rc = ledger_load(c, &c->err);
 	if (rc != ERR_OK)
 		goto out;
-	c->on_fallback = !provider_usable(p->provider) &&
-	    provider_usable(p->fallback_provider) && p->fallback_model != NULL;
-	if (c->on_fallback) {
-		call_note(c, "fallback_model", "%s has no key; %s was asked "
-		    "instead", p->model->id, p->fallback_model->id);
-		use_model(c, p->fallback_provider, p->fallback_model);
-	} else {
+	if (!provider_usable(p->provider) && p->fallback_model != NULL &&
+	    provider_usable(p->fallback_provider))
+		use_fallback(c, "no key");
+	else
 		use_model(c, p->provider, p->model);
-	}
 	new_ask(c);
 out:
 	c->rc = rc;

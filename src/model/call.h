@@ -25,7 +25,7 @@
 #define CALL_BLOB_MAX_BYTES ((int64_t)64 * 1024 * 1024)
 #define CALL_URL_MAX 2048
 
-/* --- what went wrong (fault.c) ---------------------------------------------- */
+/* --- what went wrong (fault.c) ------------------------------------------- */
 
 /* The outcome of one attempt. */
 struct verdict {
@@ -53,7 +53,7 @@ void verdict_of_row(const struct call_row *row, struct verdict *v);
 /* Does a rejection speak of ...? Case does not matter; words end with NULL. */
 bool rejection_mentions(const struct verdict *v, const char *const *words);
 
-/* --- gates (gate.c) ---------------------------------------------------------- */
+/* --- gates (gate.c) ------------------------------------------------------ */
 
 enum gate_kind { GATE_LLM, GATE_IMAGE, GATE_KIND__COUNT };
 
@@ -92,7 +92,7 @@ void gate_leave(struct gates *g, struct gate_ticket *t,
 void gate_pause(struct gates *g, int provider, int64_t until_ms);
 int gates_stats(struct gates *g, struct provider_stats *out, int max);
 
-/* --- the model ---------------------------------------------------------------- */
+/* --- the model ----------------------------------------------------------- */
 
 /* What a model turned out not to take, as long as this process lives. */
 struct ability {
@@ -120,7 +120,7 @@ bool provider_usable(const struct provider *p);	/* NULL: no */
 enum err_code not_configured(const struct conf *conf, enum purpose_id p,
     struct err *e);
 
-/* --- a call ------------------------------------------------------------------- */
+/* --- a call -------------------------------------------------------------- */
 
 enum call_step {
 	STEP_NEXT,		/* the next attempt: from the ledger or to be sent */
@@ -250,7 +250,7 @@ void attempt_abandon(struct call *c);	/* in flight, not waited for */
 void attempt_fetch(struct call *c, struct http_group *g, int tag);
 void attempt_fetched(struct call *c, const struct http_answer *a);
 
-/* --- the ledger (ledger.c) ---------------------------------------------------- */
+/* --- the ledger (ledger.c) ----------------------------------------------- */
 
 void ledger_key(const struct call *c, char out[IDEMPOTENCY_KEY_MAX]);
 enum err_code ledger_load(struct call *c, struct err *e);

@@ -144,7 +144,7 @@ chat_price(const struct call *c, const struct usage *u,
 	return price_booked(c->model, u, 0, NULL, NULL);
 }
 
-/* --- judging ---------------------------------------------------------------------- */
+/* --- judging ------------------------------------------------------------- */
 
 static enum model_fault
 fault_of_answer(enum answer_fault f)
@@ -274,7 +274,7 @@ chat_fetched(struct call *c, struct verdict *v)
 	(void)v;
 }
 
-/* --- asking differently -------------------------------------------------------------- */
+/* --- asking differently -------------------------------------------------- */
 
 static bool
 simpler_format(struct chat_call *cc, const struct verdict *v)
@@ -346,7 +346,7 @@ static const struct call_kind chat_kind = {
 	.adapt = chat_adapt,
 };
 
-/* --- the cache ------------------------------------------------------------------------ */
+/* --- the cache ----------------------------------------------------------- */
 
 /* Everything the first request says, so everything the answer depends on. */
 static void
@@ -414,7 +414,7 @@ cache_keep(const struct chat_call *cc)
 	free(text);
 }
 
-/* --- public ----------------------------------------------------------------------------- */
+/* --- public -------------------------------------------------------------- */
 
 static void
 chat_open(struct chat_call *cc, struct model *m,

@@ -77,7 +77,7 @@ struct provider_error {
 	int64_t retry_ms;	/* Gemini, in details; -1: not said */
 };
 
-/* --- names -------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 const char *
 model_fault_name(enum model_fault f)
@@ -122,7 +122,7 @@ verdict_set(struct verdict *v, enum model_fault fault)
 		    model_fault_text(fault));
 }
 
-/* --- reading what the provider says -------------------------------------------- */
+/* --- reading what the provider says -------------------------------------- */
 
 static bool
 is_key_word(const char *word, size_t len)
@@ -239,7 +239,7 @@ error_read(const struct json_object *body, const char *key,
 	return true;
 }
 
-/* --- classes ------------------------------------------------------------------- */
+/* --- classes ------------------------------------------------------------- */
 
 static bool
 one_of(const char *word, const char *const *words)

@@ -27,8 +27,9 @@
 #include "xalloc.h"
 
 #define BREAKER_AFTER 8
-#define BURST_S 5		/* of the minute's rate, at once after a quiet time */
-#define TOKEN 60000		/* of one request; a rate of 1 earns 1 each ms */
+#define LIMITED_ONCE_MS 1000
+#define BURST_S 5	/* of the minute's rate, at once after a quiet time */
+#define TOKEN 60000	/* of one request; a rate of 1 earns 1 each ms */
 
 TAILQ_HEAD(gate_queue, gate_ticket);
 
@@ -39,6 +40,7 @@ struct gate {
 	int in_flight;
 	int allowed;		/* 1 .. provider->max_parallel, after 429s */
 	int good;		/* successes since allowed changed */
+	int64_t limited_ms;	/* when it was last halved; monotonic */
 	int broken;		/* failures in a row */
 	int64_t tokens;		/* TOKEN for a request */
 	int64_t tokens_ms;	/* when they were counted; monotonic */
@@ -138,7 +140,8 @@ earn_tokens(struct gate *g, int64_t now_ms)
 	}
 	if (g->tokens > burst)
 		g->tokens = burst;
-	g->tokens_ms = now_ms;
+	if (now_ms > g->tokens_ms)
+		g->tokens_ms = now_ms;
 }
 
 /* May one more go to this provider? If time alone will help, when. */
@@ -216,8 +219,13 @@ learn(struct gates *gs, struct gate *g, enum gate_result result,
 		return;
 	case GATE_LIMITED:
 		g->errors++;
-		g->allowed = g->allowed > 1 ? g->allowed / 2 : 1;
 		g->good = 0;
+		/* All that were under way are refused together: once. */
+		if (g->limited_ms != 0 &&
+		    now_ms < g->limited_ms + LIMITED_ONCE_MS)
+			return;
+		g->allowed = at_least_one(g->allowed / 2);
+		g->limited_ms = now_ms;
 		return;
 	case GATE_BROKEN:
 		g->errors++;

@@ -3,11 +3,10 @@
  *
  * A transfer is one request on its way:
  *
- *   http_group_add()        the curl thread                http_group_poll()
- *      INCOMING --taken--> waiting --room at host--> running --> done --> caller
- *          |                  |                         |          |
- *          '-- its group has gone: destroyed by the thread --'    freed by the
- *                                                                 group itself
+ *   http_group_add()         the curl thread              http_group_poll()
+ *     INCOMING --taken--> waiting --room at host--> running --> done --> caller
+ *         |                  |                         |          |
+ *         '-- its group has gone: destroyed by the thread'   freed by the group
  *
  * Three rules keep it simple.  (1) Only the curl thread touches curl handles;
  * others leave orders under the lock and wake it.  (2) Whether somebody still
@@ -27,6 +26,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include "http.h"
 
@@ -47,7 +47,7 @@
 
 _Static_assert(CURL_TEXT_MAX >= CURL_ERROR_SIZE, "curl writes more");
 
-/* --- a transfer ------------------------------------------------------------- */
+/* --- a transfer ---------------------------------------------------------- */
 
 void
 transfer_free(struct transfer *t)
@@ -128,7 +128,7 @@ transfer_new(struct http *h, const struct http_request *req, int tag)
 	return t;
 }
 
-/* --- callbacks of curl, in its thread --------------------------------------- */
+/* --- callbacks of curl, in its thread ------------------------------------ */
 
 static size_t
 on_read(char *buf, size_t size, size_t n, void *arg)
@@ -228,7 +228,16 @@ on_header(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
-/* --- starting and finishing, in the thread ---------------------------------- */
+/* A program we start later must not get our connections. */
+static curl_socket_t
+on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	(void)arg;
+	(void)purpose;
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+/* --- starting and finishing, in the thread ------------------------------- */
 
 /* Options that are the same for every transfer. */
 static void
@@ -251,6 +260,7 @@ set_habits(const struct http *h, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, TCP_KEEP_INTERVAL_S);
 	if (h->ca_file != NULL)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, h->ca_file);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -464,7 +474,7 @@ transfer_start(struct transfer *t, int64_t now_ms)
 	atomic_fetch_add(&h->in_flight, 1);
 }
 
-/* --- the thread ------------------------------------------------------------- */
+/* --- the thread ---------------------------------------------------------- */
 
 /* Destroy the transfers of a list that nobody wants any more. */
 static void

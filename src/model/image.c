@@ -49,7 +49,7 @@ image_of(const struct call *c)
 	return (struct image_call *)(uintptr_t)c;
 }
 
-/* --- asking ------------------------------------------------------------------------ */
+/* --- asking -------------------------------------------------------------- */
 
 static void
 leave_logo_out(struct image_call *ic)
@@ -150,7 +150,7 @@ image_price(const struct call *c, const struct usage *u,
 	    ic->aspect.size);
 }
 
-/* --- keeping ------------------------------------------------------------------------ */
+/* --- keeping ------------------------------------------------------------- */
 
 /* Write a picture that came inside the text to its own file. */
 static enum err_code
@@ -208,7 +208,7 @@ out:
 	return rc;
 }
 
-/* --- judging ------------------------------------------------------------------------ */
+/* --- judging ------------------------------------------------------------- */
 
 static bool
 is_picture(int run_dirfd, const char *name)
@@ -269,7 +269,7 @@ image_fetched(struct call *c, struct verdict *v)
 		verdict_set(v, FAULT_NO_IMAGE);
 }
 
-/* --- asking differently --------------------------------------------------------------- */
+/* --- asking differently -------------------------------------------------- */
 
 static bool
 other_request(struct image_call *ic, const struct verdict *v)
@@ -338,7 +338,7 @@ static const struct call_kind image_kind = {
 	.adapt = image_adapt,
 };
 
-/* --- public ----------------------------------------------------------------------------- */
+/* --- public -------------------------------------------------------------- */
 
 /* calls/ must be there before an answer arrives, and survive a power cut. */
 static enum err_code

@@ -14,7 +14,7 @@
 #include "digest.h"
 #include "http.h"
 
-/* --- waiting (cancel.c) ----------------------------------------------------- */
+/* --- waiting (cancel.c) -------------------------------------------------- */
 
 void cond_init_monotonic(pthread_cond_t *cond);
 /* Wait until the monotonic time (INT64_MAX: for ever); false when it came. */
@@ -33,7 +33,7 @@ struct cancel_watch {
 void cancel_watch_add(struct cancel *c, struct cancel_watch *w);
 void cancel_watch_remove(struct cancel *c, struct cancel_watch *w);
 
-/* --- bodies (body.c) -------------------------------------------------------- */
+/* --- bodies (body.c) ----------------------------------------------------- */
 
 struct body_cursor {
 	int piece;
@@ -45,7 +45,7 @@ struct body_cursor {
 ssize_t body_read(const struct http_body *b, struct body_cursor *at, void *buf,
     size_t len);
 
-/* --- sinks (sink.c) --------------------------------------------------------- */
+/* --- sinks (sink.c) ------------------------------------------------------ */
 
 enum sink_state { SINK_OUTSIDE, SINK_STRING, SINK_BLOB };
 
@@ -87,7 +87,7 @@ enum err_code sink_sync(struct sink *s, struct err *e);
 void sink_discard(struct sink *s);
 void sink_release(struct sink *s);
 
-/* --- groups (http.c) -------------------------------------------------------- */
+/* --- groups (http.c) ----------------------------------------------------- */
 
 /* http_group_wait() that also waits when nothing is under way, and returns
  * false early after http_group_wake(). */

@@ -167,7 +167,7 @@ ledger_settle(struct call *c, const struct verdict *v,
 	return rc;
 }
 
-/* --- files -------------------------------------------------------------------- */
+/* --- files --------------------------------------------------------------- */
 
 /* The names of the row as an array, caller's reference; NULL when none. */
 static struct json_object *

@@ -13,7 +13,7 @@
 
 #include "model.h"
 
-/* --- chat --------------------------------------------------------------------- */
+/* --- chat ---------------------------------------------------------------- */
 
 struct chat_ask {
 	const struct model_info *model;
@@ -41,7 +41,7 @@ struct chat_reply {
 void chat_reply_read(const struct json_object *answer, struct strbuf *text,
     struct chat_reply *out);
 
-/* --- pictures ------------------------------------------------------------------ */
+/* --- pictures ------------------------------------------------------------ */
 
 struct image_ask {
 	const struct model_info *model;

@@ -46,7 +46,7 @@ flush(struct strbuf *sb, struct http_body *b, struct err *e)
 	return ERR_OK;
 }
 
-/* --- chat: the request ---------------------------------------------------------- */
+/* --- chat: the request --------------------------------------------------- */
 
 static void
 add_system(struct strbuf *sb, const struct chat_ask *a)
@@ -166,7 +166,7 @@ out:
 	return rc;
 }
 
-/* --- chat: the answer ------------------------------------------------------------ */
+/* --- chat: the answer ---------------------------------------------------- */
 
 static void
 add_content(const struct json_object *content, struct strbuf *text)
@@ -200,7 +200,7 @@ chat_reply_read(const struct json_object *answer, struct strbuf *text,
 	    (refusal != NULL && refusal[0] != '\0');
 }
 
-/* --- pictures ---------------------------------------------------------------------- */
+/* --- pictures ------------------------------------------------------------ */
 
 static void
 image_path(const struct image_ask *a, struct strbuf *out)

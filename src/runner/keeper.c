@@ -1,10 +1,11 @@
 /*
  * The keeper: renews the leases of running jobs, and tells jobs to stop.
  *
- * A renewal is also how we hear that a job is no longer ours: cancelled by its
- * owner, or lost because we were too slow.  A wake-up "cancel" makes us renew
- * at once; without it we hear with the next renewal, and the job itself at its
- * next write, since every write carries the fence.
+ * A wake-up "cancel" makes it look at the rows of our jobs at once; that is a
+ * read and waits for nobody's turn to write.  Without the wake-up we hear that
+ * a job is no longer ours (cancelled, or lost because we were too slow) with
+ * the next renewal, and the job itself at its next write, since every write
+ * carries the fence.
  */
 #include "runner.h"
 
@@ -12,7 +13,8 @@
 #include "log.h"
 #include "xalloc.h"
 
-struct renewal {
+/* A job that is leased now. */
+struct lease {
 	char job_id[ID_MAX], run_id[ID_MAX];
 	int64_t fence;
 	int slot;
@@ -20,7 +22,7 @@ struct renewal {
 
 /* Copies of what is leased now, since slots may change while the store works. */
 static int
-list_leases(struct runner *r, struct renewal *list)
+list_leases(struct runner *r, struct lease *list)
 {
 	const struct slot *s;
 	int i, n = 0;
@@ -40,7 +42,7 @@ list_leases(struct runner *r, struct renewal *list)
 
 /* The job may have ended meanwhile, and its slot have another. */
 static void
-tell_job(struct runner *r, const struct renewal *x, enum err_code code)
+tell_job(struct runner *r, const struct lease *x, enum err_code code)
 {
 	struct slot *s = &r->slots[x->slot];
 
@@ -55,7 +57,7 @@ tell_job(struct runner *r, const struct renewal *x, enum err_code code)
 }
 
 static enum err_code
-renew(struct runner *r, const struct renewal *list, int n)
+renew(struct runner *r, const struct lease *list, int n)
 {
 	struct job_ref *refs;
 	enum err_code *results, rc;
@@ -82,6 +84,31 @@ renew(struct runner *r, const struct renewal *list, int n)
 	free(results);
 	free(refs);
 	return rc;
+}
+
+/* Which of them are no longer ours? */
+static void
+check_leases(struct runner *r, const struct lease *list, int n)
+{
+	struct err e = ERR_INIT;
+	struct job job;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		memset(&job, 0, sizeof(job));
+		if (store_get_job(r->store, list[i].job_id, &job, &e) !=
+		    ERR_OK) {
+			log_warn("job not read, ignoring", "job=%s error=%s",
+			    list[i].job_id, log_quote(e.msg));
+			continue;
+		}
+		if (job.state == STATE_CANCELLED)
+			tell_job(r, &list[i], ERR_CANCELLED);
+		else if (job.state != STATE_RUNNING ||
+		    job.fence != list[i].fence)
+			tell_job(r, &list[i], ERR_LOST);
+		job_release(&job);
+	}
 }
 
 /* End what has reached its deadline; returns how long until the next one, at
@@ -111,33 +138,45 @@ check_deadlines(struct runner *r, int64_t max_ms)
 	return max_ms;
 }
 
+/* Look at our jobs, or renew their leases when it is time for that, with the
+ * lock let go meanwhile. */
+static void
+keep(struct runner *r, struct lease *list, int64_t *next_ms)
+{
+	enum err_code rc;
+	bool check;
+	int n;
+
+	check = r->check_now;
+	r->check_now = false;
+	n = list_leases(r, list);
+	pthread_mutex_unlock(&r->lock);
+	if (check)
+		check_leases(r, list, n);
+	if (clock_mono_ms() >= *next_ms) {
+		rc = renew(r, list, n);
+		*next_ms = clock_mono_ms() + (rc == ERR_OK ?
+		    r->settings->runner_renew_ms : RETRY_MS);
+	}
+	pthread_mutex_lock(&r->lock);
+}
+
 void *
 keeper_run(void *runner)
 {
 	struct runner *r = runner;
-	struct renewal *list;
-	int64_t next_ms, left;
-	enum err_code rc;
-	int n;
+	struct lease *list;
+	int64_t next_ms, wait;
 
 	list = xcalloc((size_t)r->n_slots, sizeof(*list));
 	next_ms = clock_mono_ms() + r->settings->runner_renew_ms;
 	pthread_mutex_lock(&r->lock);
 	while (!r->closing) {
-		left = check_deadlines(r, next_ms - clock_mono_ms());
-		if (!r->renew_now && left > 0) {
-			wait_ms(&r->keep_wake, &r->lock, left);
-			continue;
-		}
-		if (!r->renew_now && clock_mono_ms() < next_ms)
-			continue;
-		r->renew_now = false;
-		n = list_leases(r, list);
-		pthread_mutex_unlock(&r->lock);
-		rc = renew(r, list, n);
-		next_ms = clock_mono_ms() + (rc == ERR_OK ?
-		    r->settings->runner_renew_ms : RETRY_MS);
-		pthread_mutex_lock(&r->lock);
+		wait = check_deadlines(r, next_ms - clock_mono_ms());
+		if (r->check_now || clock_mono_ms() >= next_ms)
+			keep(r, list, &next_ms);
+		else
+			wait_ms(&r->keep_wake, &r->lock, wait);
 	}
 	pthread_mutex_unlock(&r->lock);
 	free(list);

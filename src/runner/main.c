@@ -282,7 +282,7 @@ take_wakes(const struct control *c)
 	if (wake_drain(c->wake, "cancel", &cancel) <= 0)
 		return;
 	if (cancel)
-		runner_renew(c->r);
+		runner_check(c->r);
 	runner_look(c->r);
 }
 

@@ -85,10 +85,10 @@ runner_look(struct runner *r)
 }
 
 void
-runner_renew(struct runner *r)
+runner_check(struct runner *r)
 {
 	pthread_mutex_lock(&r->lock);
-	r->renew_now = true;
+	r->check_now = true;
 	pthread_cond_signal(&r->keep_wake);
 	pthread_mutex_unlock(&r->lock);
 }

@@ -62,7 +62,7 @@ struct runner {
 	pthread_cond_t claim_wake, keep_wake;
 	struct slot *slots;
 	int n_slots, busy;
-	bool claim_now, renew_now;	/* do not wait for the time */
+	bool claim_now, check_now;	/* do not wait for the time */
 	bool stopping;		/* no more jobs, jobs begin nothing new */
 	bool draining;		/* no more jobs; end when the last is done */
 	bool closing;		/* slots and keeper end */
@@ -77,9 +77,9 @@ enum err_code runner_start(struct runner *r, struct err *e);
  * then abort them; end all threads. False: some job would not end. */
 bool runner_stop(struct runner *r, bool (*hurry)(void *arg, int timeout_ms),
     void *arg);
-/* Look at the queue now; look at leases and cancels now. Any thread. */
+/* Look at the queue now; look for cancelled jobs now. Any thread. */
 void runner_look(struct runner *r);
-void runner_renew(struct runner *r);
+void runner_check(struct runner *r);
 bool runner_is_drained(struct runner *r);
 
 /* Until cond is signalled or ms are over; the lock is held. */

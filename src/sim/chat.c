@@ -98,28 +98,28 @@ is_array(const struct json_object *s)
 	return has_type(s, "array") || json_get(s, "items") != NULL;
 }
 
-/* The list COUNT speaks of: the only one, or the first one of objects. */
+/* The list COUNT speaks of: the first one of objects, or the only member. */
 static struct json_object *
 find_counted(const struct writer *w)
 {
 	const struct json_object *items;
 	struct json_object *only = NULL, *props;
-	int arrays = 0;
+	int members = 0;
 
 	props = json_get_obj(w->root, "properties");
 	if (props == NULL)
 		return NULL;
 	json_object_object_foreach(props, key, value) {
 		(void)key;
+		members++;
 		if (!is_array(value))
 			continue;
 		items = resolve(w, json_get(value, "items"));
 		if (is_object(items))
 			return value;
-		arrays++;
 		only = value;
 	}
-	return arrays == 1 ? only : NULL;
+	return members == 1 ? only : NULL;
 }
 
 /* --- null or not ------------------------------------------------------------------- */
@@ -139,6 +139,8 @@ should_be_null(const struct writer *w, const struct place *at)
 		return f->branding_off;
 	if (strcmp(at->name, "extracted_text") == 0)
 		return true;
+	if (strcmp(at->name, "main_subject") == 0)
+		return f->keeps_subject;
 	if (strcmp(at->name, "subject_preservation") == 0)
 		return w->voice.r->n_pictures < 2;
 	for (i = 0; i < ARRAY_LEN(analysis); i++)
@@ -418,7 +420,7 @@ set_up(struct writer *w, const struct sim_request *r)
 	props = json_get_obj(r->schema, "properties");
 	w->minimal_analysis = json_get(props, "main_subject") != NULL &&
 	    json_get(props, "setting_environment") != NULL &&
-	    !w->voice.facts.has_instruction;
+	    !w->voice.facts.wants_details;
 }
 
 void

@@ -112,7 +112,7 @@ static const char stop_words[] =
     " a about above across after again all also always am an and any are as "
     "at back be because been before being below best better between big both "
     "bright but by can come could do does doing down during each every few "
-    "find for from full get give go good great had has have he her here him "
+    "find for from full get give go good grand great had has have he her here him "
     "his how i if in into is it its just keep know let like little look looks "
     "made make makes making many may me more most much must my need needs new "
     "next no nor not now of off on once one only or other our out over own "

@@ -249,6 +249,7 @@ recognise_schema(const struct json_object *schema)
 		{ "relevant_niches", "relevant_niches" },
 		{ "strategies", "marketing_strategies" },
 		{ "style_guidance_sets", "style_guidance_list" },
+		{ "style_keywords", "style_guidance_set" },
 		{ "visual_concept", "image_generation_prompt" },
 		{ "assessment_scores", "image_assessment" },
 		{ "logo_style", "logo_analysis" },

@@ -144,8 +144,9 @@ struct facts {
 	bool has_overlay;
 	char quotes[FACTS_MAX_QUOTES][FACTS_PHRASE_MAX];	/* literal words */
 	int n_quotes;
-	bool has_instruction;
-	bool text_off, branding_off;	/* "TEXT: off", "BRANDING: off" */
+	bool wants_details;	/* of a picture, not its subject alone */
+	bool keeps_subject;	/* it is in the picture: not to be described */
+	bool text_off, branding_off;	/* "Text: OFF", "Branding: OFF" */
 };
 
 void facts_find(const struct sim_request *r, struct facts *out);

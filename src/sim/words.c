@@ -2,8 +2,8 @@
  * What a prompt speaks of.
  *
  * The prompts of our client hold user text in blocks (<<<brief ... brief>>>)
- * and short lines for machines ("COUNT: 3", "INDEX: 1", "NICHE: ...",
- * "SUBJECT: ...", "TEXT: off").  Where they are present they decide; a prompt
+ * and short lines with a label ("COUNT: 3", "INDEX: 1", "NICHE: ...",
+ * "SUBJECT: ...", "Text: OFF", "Branding: OFF").  Where they are present they decide; a prompt
  * written by somebody else still gets a sensible reading from its words.
  *
  * The subject is found by splitting the brief at stop words and punctuation
@@ -480,13 +480,16 @@ words_count_near(const char *text, const char *topic)
 static void
 find_subject(const char *text, struct facts *f)
 {
-	size_t len = 0;
+	static const char *const blocks[] = { "brief", "subject" };
+	size_t len = 0, i;
 	const char *p;
 
-	p = block(text, "brief", &len);
-	if (p != NULL && subject_from(p, len, f)) {
-		f->from_brief = true;
-		return;
+	for (i = 0; i < ARRAY_LEN(blocks); i++) {
+		p = block(text, blocks[i], &len);
+		if (p != NULL && subject_from(p, len, f)) {
+			f->from_brief = true;
+			return;
+		}
 	}
 	p = last_line(text, "SUBJECT:", &len);
 	if (p != NULL && len > 0) {
@@ -527,8 +530,11 @@ facts_find(const struct sim_request *r, struct facts *out)
 		    FACTS_MAX_QUOTES);
 	else if (r->wants_picture)
 		find_lettering(text, out);
-	out->has_instruction = strstr(text, "<<<instruction") != NULL ||
-	    strstr(text, "<<<edit") != NULL;
-	out->text_off = line_is(text, "TEXT:", "off");
-	out->branding_off = line_is(text, "BRANDING:", "off");
+	out->wants_details = strstr(text, "<<<instruction") != NULL ||
+	    strstr(text, "FULL ANALYSIS") != NULL;
+	out->keeps_subject = strstr(text, "KEEP THE SUBJECT") != NULL;
+	out->text_off = line_is(text, "Text:", "off") ||
+	    line_is(text, "TEXT:", "off");
+	out->branding_off = line_is(text, "Branding:", "off") ||
+	    line_is(text, "BRANDING:", "off");
 }

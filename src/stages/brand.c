@@ -36,7 +36,7 @@ static const char *const line_heads[BRAND_CORE_ROLES] = {
 	"Primary", "Secondary", "Accent",
 };
 
-/* --- reading ----------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------ */
 
 static enum brand_role
 role_of(const char *text)
@@ -162,7 +162,7 @@ brand_analyse(const struct json_object *colors, struct brand_colours *out)
 	out->custom = is_custom(out);
 }
 
-/* --- telling ------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------ */
 
 /* "#AABBCC (Tomato), #112233" for one role; nothing when it has none. */
 static void

@@ -32,7 +32,7 @@ static const char *const situation_names[SITUATION__COUNT] = {
 	[SITUATION_ADAPTATION] = "style_adaptation_edit",
 };
 
-/* --- the run ------------------------------------------------------------------ */
+/* --- the run ------------------------------------------------------------ */
 
 const char *
 reference_path(const struct context *c)
@@ -86,7 +86,7 @@ drawn_aspect(const struct conf *conf, const struct context *c)
 	    conf->purposes[PURPOSE_IMAGE_GENERATION].model).aspect;
 }
 
-/* --- prompts -------------------------------------------------------------------- */
+/* --- prompts ------------------------------------------------------------ */
 
 enum err_code
 prompt_render(const struct template *t, const struct vars *v,
@@ -176,7 +176,7 @@ result_note(struct stage_env *env, const struct call_result *r)
 		env->simulated = true;
 }
 
-/* --- pictures --------------------------------------------------------------------- */
+/* --- pictures ----------------------------------------------------------- */
 
 static enum err_code
 make_work_dir(const struct stage_env *env, struct err *e)

@@ -35,7 +35,7 @@
 #define WORK_DIR "work"		/* in the run's directory; all but the pictures */
 #define RUN_PATH_MAX 160	/* bytes of a path relative to it */
 
-/* --- text.c: words ---------------------------------------------------------- */
+/* --- text.c: words ------------------------------------------------------ */
 
 size_t text_chars(const char *s);	/* code points of valid UTF-8 */
 /* Nothing is said: NULL, blank, or a word that stands for nothing ("none",
@@ -61,12 +61,12 @@ struct literals {
 void literals_find(const char *s, struct literals *out);
 void literals_release(struct literals *l);
 
-/* --- seeded.c: choices that are the same each time ----------------------------- */
+/* --- seeded.c: choices that are the same each time ---------------------- */
 
 /* A number in 0..n-1 that depends on the names alone. n >= 1. */
 int seeded_choice(const char *run_id, const char *what, int n);
 
-/* --- vars.c: placeholders ------------------------------------------------------ */
+/* --- vars.c: placeholders ----------------------------------------------- */
 
 struct vars {
 	struct template_var v[MAX_VARS];
@@ -115,7 +115,7 @@ void vars_brand(struct vars *v, const struct context *c, enum palette_layer laye
 void vars_goals(struct vars *v, const struct context *c);
 void vars_strategy(struct vars *v, const struct json_object *strategy, int index);
 
-/* --- common.c: what executing stages do alike ----------------------------------- */
+/* --- common.c: what executing stages do alike --------------------------- */
 
 /* The edit the run asks for (generation.md 5.3). */
 enum situation {
@@ -184,7 +184,7 @@ void picture_attach(struct chat_request *req, const struct picture *p);
 
 const char *reference_path(const struct context *c);	/* NULL: no picture */
 
-/* --- brand.c: palettes ------------------------------------------------------------ */
+/* --- brand.c: palettes -------------------------------------------------- */
 
 #define BRAND_MAX_COLOURS 32
 #define BRAND_CORE_ROLES 3
@@ -230,7 +230,7 @@ void brand_palette_guidance(const struct brand_colours *b,
 void brand_palette_snippet(const struct json_object *colors,
     enum palette_layer layer, struct strbuf *out);
 
-/* --- image_eval.c -------------------------------------------------------------------- */
+/* --- image_eval.c ------------------------------------------------------- */
 
 void image_eval_vars(struct vars *v, const struct conf *conf,
     const struct context *c);
@@ -239,7 +239,7 @@ void image_eval_vars(struct vars *v, const struct conf *conf,
 struct json_object *image_analysis_shape(struct json_object *answer,
     bool instructed);
 
-/* --- strategy.c ---------------------------------------------------------------------- */
+/* --- strategy.c --------------------------------------------------------- */
 
 struct niches {
 	char *item[MAX_NICHES];
@@ -271,7 +271,7 @@ void strategies_fill(struct json_object *have, int count,
     const struct niches *niches, const struct pool *pool,
     const struct context *c, const char *run_id);
 
-/* --- style_guide.c ------------------------------------------------------------------- */
+/* --- style_guide.c ------------------------------------------------------ */
 
 void style_vars(struct vars *v, const struct conf *conf,
     const struct context *c, const struct json_object *strategies, int index);
@@ -279,7 +279,7 @@ void style_vars(struct vars *v, const struct conf *conf,
 struct json_object *style_pick(const struct json_object *answer, int index);
 struct json_object *style_neutral(int creativity, int index);
 
-/* --- creative_expert.c --------------------------------------------------------------- */
+/* --- creative_expert.c -------------------------------------------------- */
 
 double concept_temperature(const struct conf *conf, int creativity);
 void concept_vars(struct vars *v, const struct conf *conf,
@@ -300,7 +300,7 @@ void concept_verify(struct json_object *value, struct strbuf *violations,
 struct json_object *concept_record(const struct json_object *answer,
     const struct concept_rules *rules, int index);
 
-/* --- prompt_assembly.c --------------------------------------------------------------- */
+/* --- prompt_assembly.c -------------------------------------------------- */
 
 /*
  * The item for a concept record ({visual_concept, source_strategy_index});
@@ -311,7 +311,7 @@ enum err_code assemble(const struct conf *conf, const struct template *t,
     const struct context *c, const struct json_object *record, int position,
     struct json_object **out, struct err *e);
 
-/* --- image_generation.c -------------------------------------------------------------- */
+/* --- image_generation.c ------------------------------------------------- */
 
 /* "generated_image_strategy_2_20250715080112001234", without extension. */
 void picture_base_name(int index, bool edited, int64_t started_ms, char *out,
@@ -330,7 +330,7 @@ struct json_object *image_record(const struct conf *conf, int index,
     const struct pixels_info *info, const struct sent_picture *sent,
     int n_sent);
 
-/* --- image_assessment.c -------------------------------------------------------------- */
+/* --- image_assessment.c ------------------------------------------------- */
 
 struct assessment_rules {
 	bool reference;		/* a second picture is the client's */
@@ -350,7 +350,7 @@ enum err_code assessment_record(const struct json_object *answer,
     const struct assessment_rules *rules, struct json_object **out,
     struct err *e);
 
-/* --- the stages' rows --------------------------------------------------------------- */
+/* --- the stages' rows --------------------------------------------------- */
 
 extern const struct stage_prompt image_eval_prompts[];
 extern const struct stage_prompt strategy_prompts[];

@@ -51,7 +51,7 @@ static const struct field {
 	{ "suggested_alt_text", true },
 };
 
-/* --- pure ----------------------------------------------------------------------- */
+/* --- pure --------------------------------------------------------------- */
 
 double
 concept_temperature(const struct conf *conf, int creativity)
@@ -268,7 +268,7 @@ concept_record(const struct json_object *answer,
 	return record;
 }
 
-/* --- asking ------------------------------------------------------------------------ */
+/* --- asking ------------------------------------------------------------- */
 
 static enum err_code
 ask(struct stage_env *env, const struct context *c,

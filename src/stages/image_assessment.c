@@ -49,7 +49,7 @@ static const char *const text_paths[] = {
 	"assessment_justification/text_rendering_quality",
 };
 
-/* --- the request -------------------------------------------------------------------- */
+/* --- the request -------------------------------------------------------- */
 
 static void
 set_concept(struct vars *v, const struct json_object *concept)
@@ -124,7 +124,7 @@ assessment_schema(const struct schema *whole,
 	return schema_vary(whole, drop, need, out, e);
 }
 
-/* --- the answer ------------------------------------------------------------------------ */
+/* --- the answer --------------------------------------------------------- */
 
 static int
 score(const struct json_object *scores, const char *key)
@@ -189,7 +189,7 @@ assessment_record(const struct json_object *answer,
 	return ERR_OK;
 }
 
-/* --- asking -------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------- */
 
 /* The finished picture, and the client's beside it. */
 static enum err_code

@@ -45,7 +45,7 @@ static const char *const analysis_keys[] = {
 	"style_mood", "extracted_text",
 };
 
-/* --- pure ----------------------------------------------------------------------- */
+/* --- pure --------------------------------------------------------------- */
 
 void
 image_eval_vars(struct vars *v, const struct conf *conf,
@@ -96,7 +96,7 @@ verify_image(struct json_object *value, struct strbuf *violations, void *arg)
 		    "main_subject: must name what the picture shows\n");
 }
 
-/* --- asking ------------------------------------------------------------------------ */
+/* --- asking ------------------------------------------------------------- */
 
 /* A picture that cannot be read costs its call, not the stage. */
 static enum err_code
@@ -200,7 +200,7 @@ degrade(struct stage_env *env, const struct look looks[LOOK__COUNT])
 	    "not be analysed, so strategy and style know it by the brief "
 	    "alone: %s", image->err.msg);
 	env->message = xstrdup("Your picture could not be analysed; the "
-	    "result may fit it less well");
+	    "result may fit it less well.");
 	env->soft_error = xasprintf("The picture could not be analysed: %s",
 	    image->err.msg);
 }

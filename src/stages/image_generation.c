@@ -24,7 +24,7 @@
 
 #define BASE_NAME_MAX 80
 
-/* --- pure ----------------------------------------------------------------------- */
+/* --- pure --------------------------------------------------------------- */
 
 void
 picture_base_name(int index, bool edited, int64_t started_ms, char *out,
@@ -150,7 +150,7 @@ image_record(const struct conf *conf, int index, const char *prompt,
 	return record;
 }
 
-/* --- what is sent ------------------------------------------------------------------- */
+/* --- what is sent ------------------------------------------------------- */
 
 /* Pictures that go with the prompt. */
 struct parcel {
@@ -231,7 +231,7 @@ request_fill(struct image_request *req, struct stage_env *env,
 	req->note_arg = env;
 }
 
-/* --- what comes back ------------------------------------------------------------------ */
+/* --- what comes back ---------------------------------------------------- */
 
 /* Decode, mark and name the provider's picture. *file is the caller's. */
 static enum err_code

@@ -65,7 +65,7 @@ struct assembly {
 	bool literal;		/* the text part quotes words */
 };
 
-/* --- parts ----------------------------------------------------------------------- */
+/* --- parts -------------------------------------------------------------- */
 
 static bool
 part_is_wanted(const struct context *c, const struct assembly *a,
@@ -164,7 +164,7 @@ assembly_release(struct assembly *a)
 		free(a->parts[part]);
 }
 
-/* --- the text ----------------------------------------------------------------------- */
+/* --- the text ----------------------------------------------------------- */
 
 static const char *
 opening(const struct assembly *a)
@@ -237,7 +237,7 @@ render_within(const struct template *t, struct assembly *a,
 	return rc;
 }
 
-/* --- the item ------------------------------------------------------------------------- */
+/* --- the item ----------------------------------------------------------- */
 
 static struct json_object *
 item_new(const struct conf *conf, const struct context *c,

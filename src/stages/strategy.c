@@ -34,7 +34,7 @@ const struct stage_prompt strategy_prompts[] = {
 	{ NULL, NULL }
 };
 
-/* --- niches ---------------------------------------------------------------------- */
+/* --- niches ------------------------------------------------------------- */
 
 void
 niches_release(struct niches *n)
@@ -98,7 +98,7 @@ niche_of(const struct niches *niches, const char *fixed, const char *named,
 	return niches->n > 0 ? niches->item[i % (size_t)niches->n] : NULL;
 }
 
-/* --- combinations ------------------------------------------------------------------ */
+/* --- combinations ------------------------------------------------------- */
 
 static bool
 is_there_already(const struct json_object *have, const char *audience,
@@ -174,7 +174,7 @@ strategies_take(struct json_object *have, const struct json_object *list,
 	return dropped;
 }
 
-/* --- out of the pool ------------------------------------------------------------------ */
+/* --- out of the pool ---------------------------------------------------- */
 
 /* The user's value, or entry number i of the words, counted from a start that
  * the run decides. */
@@ -249,7 +249,7 @@ strategies_fill(struct json_object *have, int count,
 		fill_one(have, i, niches, pool, c, run_id, true);
 }
 
-/* --- prompts ------------------------------------------------------------------------------ */
+/* --- prompts ------------------------------------------------------------ */
 
 static void
 shared_vars(struct vars *v, const struct conf *conf, const struct context *c,
@@ -297,7 +297,7 @@ strategy_goal_vars(struct vars *v, const struct conf *conf,
 	strbuf_release(&text);
 }
 
-/* --- asking --------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------- */
 
 /* A list that is longer than the schema takes is no reason to ask again. */
 static struct json_object *
@@ -425,9 +425,8 @@ find_goals(struct stage_env *env, const struct context *c,
 		return ERR_OK;
 	strategies_fill(have, count, niches, pool, c, env->run_id);
 	stage_warn(env, "strategies_simulated", "%d of %d strategies were put "
-	    "together from the standard lists, because the model %s%s",
-	    *filled, count, rc == ERR_OK ? "gave too few of them" :
-	    "could not be asked: ", why.msg);
+	    "together from the standard lists, because the model gave too "
+	    "few%s%s", *filled, count, rc == ERR_OK ? "." : ": ", why.msg);
 	return ERR_OK;
 }
 

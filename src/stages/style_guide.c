@@ -106,7 +106,7 @@ static const struct neutral {
 	} },
 };
 
-/* --- pure ----------------------------------------------------------------------- */
+/* --- pure --------------------------------------------------------------- */
 
 /* The other strategies, a line each. */
 static void
@@ -212,7 +212,7 @@ style_neutral(int creativity, int index)
 	return set;
 }
 
-/* --- asking ------------------------------------------------------------------------ */
+/* --- asking ------------------------------------------------------------- */
 
 static void
 verify_style(struct json_object *value, struct strbuf *violations, void *arg)
@@ -260,7 +260,7 @@ settle(struct stage_env *env, const struct context *c, int index,
 	*degraded = true;
 	stage_warn(env, "style_neutral", "Variant %d has a plain standard "
 	    "style, because the model gave none%s%s", index + 1,
-	    r->rc == ERR_OK ? "" : ": ", r->rc == ERR_OK ? "" : r->err.msg);
+	    r->rc == ERR_OK ? "." : ": ", r->rc == ERR_OK ? "" : r->err.msg);
 	return style_neutral(context_creativity(c), index);
 }
 

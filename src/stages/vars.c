@@ -22,7 +22,7 @@ static const char *const level_names[] = {
 	"Abstract & Illustrative",
 };
 
-/* --- the list ------------------------------------------------------------------ */
+/* --- the list ----------------------------------------------------------- */
 
 void
 vars_release(struct vars *v)
@@ -85,7 +85,7 @@ set_line(struct vars *v, const char *name, const char *value)
 	free(line);
 }
 
-/* --- where and what for ---------------------------------------------------------- */
+/* --- where and what for ------------------------------------------------- */
 
 static const char *
 platform_flag(const struct platform *p)
@@ -183,7 +183,7 @@ vars_goals(struct vars *v, const struct context *c)
 	vars_set(v, "goal_niche", context_goal(c, "niche"));
 }
 
-/* --- the picture ------------------------------------------------------------------- */
+/* --- the picture -------------------------------------------------------- */
 
 /* "a; b; c" from a list of texts. */
 static void
@@ -229,7 +229,7 @@ vars_reference(struct vars *v, const struct context *c)
 	set_list(v, "elements", json_get_arr(seen, "secondary_elements"));
 }
 
-/* --- the brand ---------------------------------------------------------------------- */
+/* --- the brand ---------------------------------------------------------- */
 
 /* What is known of the logo, a fact a line. */
 static void
@@ -282,7 +282,7 @@ vars_brand(struct vars *v, const struct context *c, enum palette_layer layer)
 	strbuf_release(&text);
 }
 
-/* --- a strategy ------------------------------------------------------------------------ */
+/* --- a strategy --------------------------------------------------------- */
 
 void
 vars_strategy(struct vars *v, const struct json_object *strategy, int index)

@@ -29,9 +29,9 @@ class Campaign(unittest.TestCase):
                 task_description='"LEMON WEEKEND" in friendly lettering')
             cls.accepted = accepted
             cls.run_id = accepted["id"]
-            cls.run = cls.s.wait(cls.run_id)
+            cls.ended = cls.s.wait(cls.run_id)
             cls.results = cls.s.results(cls.run_id) \
-                if cls.run["status"] == "COMPLETED" else None
+                if cls.ended["status"] == "COMPLETED" else None
             cls.events = cls.s.events(cls.run_id)
         except BaseException:
             cls.stack.__exit__(AssertionError, None, None)
@@ -46,10 +46,10 @@ class Campaign(unittest.TestCase):
         self.assertIsNone(self.accepted["total_cost_usd"])
 
     def test_it_completes_without_warnings(self):
-        self.assertEqual(self.run["status"], "COMPLETED",
-                         self.run["error_message"])
-        self.assertEqual(self.run["warnings"], [])
-        self.assertTrue(self.run["simulated"])
+        self.assertEqual(self.ended["status"], "COMPLETED",
+                         self.ended["error_message"])
+        self.assertEqual(self.ended["warnings"], [])
+        self.assertTrue(self.ended["simulated"])
 
     def test_every_stage_is_told_running_and_completed_in_order(self):
         told = [(e["data"]["stage_name"], e["data"]["stage_order"],
@@ -127,8 +127,8 @@ class Campaign(unittest.TestCase):
         rows = self.s.sql("SELECT stage, cost_nano, state FROM model_calls")
         total = sum(r["cost_nano"] for r in rows)
         self.assertGreater(total, 0)
-        self.assertEqual({r["state"] for r in rows}, {"answered"})
-        self.assertEqual(nano(self.run["total_cost_usd"]), total)
+        self.assertEqual({r["state"] for r in rows}, {"ANSWERED"})
+        self.assertEqual(nano(self.ended["total_cost_usd"]), total)
         self.assertEqual(nano(self.results["total_cost_usd"]), total)
         by_stage = {}
         for r in rows:

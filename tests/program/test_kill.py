@@ -39,13 +39,13 @@ class Kill(unittest.TestCase):
         answered_twice = [k for k, v in s.counters()["keys"].items()
                           if v["answered"] > 1]
         unknown = s.sql("SELECT idempotency_key FROM model_calls "
-                        "WHERE state = 'unknown' OR fault IS NOT NULL")
+                        "WHERE state = 'UNKNOWN' OR fault IS NOT NULL")
         known_lost = {r["idempotency_key"] for r in unknown}
         # A call in flight at the kill may have been answered into the void:
         # those are listed as unknown, and there are no others.
         self.assertLessEqual(set(answered_twice), known_lost)
-        lost = s.sql("SELECT count(*) AS n FROM model_calls "
-                     "WHERE state = 'sent'")[0]["n"]
+        lost = s.sql("SELECT count(*) AS n FROM model_calls WHERE "
+                     "state = 'SENT' AND run_id = '%s'" % run_id)[0]["n"]
         self.assertEqual(lost, 0)
         if not kills:
             self.assertEqual(answered_twice, [])
@@ -94,9 +94,9 @@ class Kill(unittest.TestCase):
             for r in rows:
                 by_purpose.setdefault(r["purpose"].split("/")[0], []).append(
                     r["state"])
-            self.assertEqual(by_purpose["strategy_goals"], ["answered"])
+            self.assertEqual(by_purpose["strategy_goals"], ["ANSWERED"])
             self.assertEqual(by_purpose["style_guide"],
-                             ["unknown", "answered"])
+                             ["UNKNOWN", "ANSWERED"])
             warnings = [w["code"] for w in s.run(run_id)["warnings"]]
             self.assertIn("call_unknown", warnings)
             self.assertGreater(s.counters()["calls"]["chat"], before)

@@ -267,10 +267,11 @@ class Database(unittest.TestCase):
             turn = [n for n in os.listdir(os.path.join(s.data, "db"))
                     if n.endswith(".turn")]
             self.assertEqual(len(turn), 1)
-            lock = struct.pack("hhlli", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            # The first byte is the turn to write (src/store/turn.c).
+            lock = struct.pack("hhlli", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
             with open(os.path.join(s.data, "db", turn[0]), "r+b") as f, \
                     concurrent.futures.ThreadPoolExecutor(1) as pool:
-                fcntl.fcntl(f, fcntl.F_OFD_SETLK, lock)
+                fcntl.fcntl(f, fcntl.F_OFD_SETLKW, lock)
                 began = time.monotonic()
                 post = pool.submit(s.submit)
                 gets = []
@@ -280,7 +281,7 @@ class Database(unittest.TestCase):
                     gets.append(time.monotonic() - at)
                 self.assertFalse(post.done())
                 fcntl.fcntl(f, fcntl.F_OFD_SETLK, struct.pack(
-                    "hhlli", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
+                    "hhlli", fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0))
                 released = time.monotonic()
                 self.assertEqual(post.result(5)["status"], "PENDING")
             print("%d GETs beside the lock, p95 %.1f ms; the POST answered "

@@ -200,6 +200,12 @@ class Stack:
                 start_new_session=True)
         if name == "sim":
             wait_until(lambda: self.connects(self.sim_port), 10, "churns-sim")
+        if name == "api":
+            # A web server that finds nobody there puts the address aside
+            # for a second.
+            process = self.processes[name]
+            wait_until(lambda: process.poll() is not None or os.path.exists(
+                os.path.join(self.run_dir, "api.sock")), 10, "api.sock")
         return self.processes[name]
 
     def ctl(self, *args, timeout=60):

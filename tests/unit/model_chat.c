@@ -329,7 +329,7 @@ START_TEST(a_resumed_call_prefers_its_row_to_the_cache)
 }
 END_TEST
 
-/* --- availability -------------------------------------------------------------------- */
+/* --- availability -------------------------------------------------------- */
 
 START_TEST(a_missing_key_is_named)
 {
@@ -385,7 +385,7 @@ START_TEST(a_simulated_provider_is_marked)
 }
 END_TEST
 
-/* --- several at once ------------------------------------------------------------------ */
+/* --- several at once ----------------------------------------------------- */
 
 static void
 answer_by_number(void *arg, int n, const struct peer_request *r,
@@ -515,7 +515,7 @@ START_TEST(many_lanes_share_few_slots)
 }
 END_TEST
 
-/* --- stopping --------------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------ */
 
 static void *
 fire_soon(void *arg)

@@ -12,7 +12,7 @@
 	"\"type\":\"invalid_request_error\",\"param\":\"response_format\"," \
 	"\"code\":null}}"
 
-/* --- transport -------------------------------------------------------------------- */
+/* --- transport ----------------------------------------------------------- */
 
 static const struct {
 	int status;
@@ -214,7 +214,7 @@ START_TEST(failed_attempts_with_usage_are_booked)
 }
 END_TEST
 
-/* --- answers that will not do ---------------------------------------------------------- */
+/* --- answers that will not do -------------------------------------------- */
 
 static const struct {
 	const char *about, *content, *complaint;
@@ -392,7 +392,7 @@ START_TEST(an_answer_over_its_limits_is_unusable)
 }
 END_TEST
 
-/* --- formats ------------------------------------------------------------------------- */
+/* --- formats ------------------------------------------------------------- */
 
 START_TEST(a_refused_format_falls_to_the_next_simpler_one)
 {
@@ -466,7 +466,7 @@ START_TEST(another_rejection_is_not_about_the_format)
 }
 END_TEST
 
-/* --- the fall-back ---------------------------------------------------------------------- */
+/* --- the fall-back ------------------------------------------------------- */
 
 static void
 with_fallback(void)

@@ -14,7 +14,7 @@
 #include "src/model/internal.h"
 #include "xalloc.h"
 
-/* --- requests and answers --------------------------------------------------- */
+/* --- requests and answers ------------------------------------------------ */
 
 START_TEST(an_answer_comes_back_with_its_status_and_request_id)
 {
@@ -111,7 +111,7 @@ START_TEST(twenty_calls_in_a_row_share_a_connection)
 }
 END_TEST
 
-/* --- failures ---------------------------------------------------------------- */
+/* --- failures ------------------------------------------------------------ */
 
 static const struct {
 	const char *about, *url;	/* url NULL: the peer's */
@@ -228,7 +228,7 @@ START_TEST(text_over_its_limit_is_too_large)
 }
 END_TEST
 
-/* --- groups, cancelling, limits ---------------------------------------------- */
+/* --- groups, cancelling, limits ------------------------------------------ */
 
 static void
 echo_number(void *arg, int n, const struct peer_request *r,
@@ -395,7 +395,7 @@ START_TEST(a_wait_ended_by_a_wake_reports_nothing)
 }
 END_TEST
 
-/* --- memory ------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------- */
 
 START_TEST(answers_over_the_memory_limit_wait_and_all_arrive)
 {

@@ -85,7 +85,7 @@ last_row(void)
 	return r;
 }
 
-/* --- OpenAI ------------------------------------------------------------------------- */
+/* --- OpenAI -------------------------------------------------------------- */
 
 START_TEST(a_generated_picture_becomes_the_file_of_its_row)
 {
@@ -280,7 +280,7 @@ START_TEST(an_error_with_two_pictures_is_retried_with_two)
 }
 END_TEST
 
-/* --- Gemini ------------------------------------------------------------------------- */
+/* --- Gemini -------------------------------------------------------------- */
 
 START_TEST(gemini_draws_with_parts)
 {
@@ -386,7 +386,7 @@ START_TEST(gemini_refuses_within_a_success)
 }
 END_TEST
 
-/* --- what is no picture ---------------------------------------------------------------- */
+/* --- what is no picture -------------------------------------------------- */
 
 /* An answer whose "picture" is this text, repeated up to n bytes. */
 static const char *
@@ -449,7 +449,7 @@ START_TEST(a_picture_cut_off_is_unknown)
 }
 END_TEST
 
-/* --- requests that cannot be -------------------------------------------------------------- */
+/* --- requests that cannot be --------------------------------------------- */
 
 START_TEST(a_prompt_over_the_limit_is_refused_here)
 {

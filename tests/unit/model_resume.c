@@ -112,6 +112,9 @@ static const struct {
 	    ERR_OK, 0, 1, 4 },
 	{ "a refused format is not a retry",
 	    { REFUSED(1), REFUSED(2) }, 2, ERR_OK, 0, 1, 3 },
+	{ "an answer counts even after more failures than we would bear",
+	    { FAILED(1, "auth", 401), UNKNOWN(1), UNKNOWN(1), UNKNOWN(1),
+	    ANSWERED(1, GOOD) }, 5, ERR_OK, 0, 0, 5 },
 	{ "an answer that is gone is bought again",
 	    { { CALL_ANSWERED, 1, NULL, NULL, NULL, 200 } }, 1,
 	    ERR_OK, 0, 1, 2 },
@@ -216,7 +219,7 @@ START_TEST(a_key_that_is_gone_does_not_matter_for_what_is_answered)
 }
 END_TEST
 
-/* --- pictures -------------------------------------------------------------------------- */
+/* --- pictures ------------------------------------------------------------ */
 
 static const char *
 picture_answer(size_t n)

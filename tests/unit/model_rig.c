@@ -17,7 +17,7 @@ static char dir[64], base[64];
 static char *keep[MAX_KEPT];
 static int n_kept;
 
-/* --- what is configured --------------------------------------------------------- */
+/* --- what is configured -------------------------------------------------- */
 
 static void
 set_model(int i, const char *id, int64_t in, int64_t out)
@@ -129,7 +129,7 @@ configure(void)
 	s->image_quality = (char *)(uintptr_t)"medium";
 }
 
-/* --- store, job, files ----------------------------------------------------------- */
+/* --- store, job, files --------------------------------------------------- */
 
 static void
 open_store(void)
@@ -234,7 +234,7 @@ load_schemas(void)
 	problems_release(&problems);
 }
 
-/* --- fixtures --------------------------------------------------------------------- */
+/* --- fixtures ------------------------------------------------------------ */
 
 void
 rig_setup(void)
@@ -300,7 +300,7 @@ rig_restart(void)
 	rig_start();
 }
 
-/* --- what the peer says ------------------------------------------------------------ */
+/* --- what the peer says -------------------------------------------------- */
 
 const char *
 kept(char *text)
@@ -343,7 +343,7 @@ say_chat(const char *text)
 	    "{\"prompt_tokens\":100,\"completion_tokens\":10}")), 200);
 }
 
-/* --- calls --------------------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------- */
 
 static void
 note(void *arg, const char *code, const char *message)
@@ -432,7 +432,7 @@ draw(enum err_code rc)
 	draw_this(&req, rc);
 }
 
-/* --- what came of it -------------------------------------------------------------------- */
+/* --- what came of it ----------------------------------------------------- */
 
 void
 fault_is(enum model_fault want)

@@ -12,7 +12,7 @@
 #include "src/model/internal.h"
 #include "xalloc.h"
 
-/* --- bodies ------------------------------------------------------------------- */
+/* --- bodies -------------------------------------------------------------- */
 
 static void
 write_file(const char *name, const void *data, size_t len)
@@ -112,7 +112,7 @@ START_TEST(a_file_that_shrinks_is_an_error_of_ours)
 }
 END_TEST
 
-/* --- sinks -------------------------------------------------------------------- */
+/* --- sinks --------------------------------------------------------------- */
 
 #define LONG 90000		/* bytes of a picture whose text is too long */
 

@@ -19,7 +19,7 @@ Suite *suite_edges(void);
 Suite *suite_image(void);
 Suite *suite_resume(void);
 
-/* --- model_wire.c: between wire_setup() and wire_teardown() ------------------ */
+/* --- model_wire.c: between wire_setup() and wire_teardown() -------------- */
 
 extern int dirfd_;		/* a directory with calls/ in it */
 extern struct http *http;
@@ -33,7 +33,7 @@ struct http_request post(const char *url, const char *text);
 /* Send it alone and wait for its answer. */
 void exchange(struct http_request r, struct http_answer *out);
 
-/* --- model_rig.c: between rig_setup() and rig_teardown() --------------------- */
+/* --- model_rig.c: between rig_setup() and rig_teardown() ----------------- */
 
 enum { MODEL_CHAT, MODEL_SMALL, MODEL_THINKER, MODEL_GPT_IMAGE, MODEL_GEMINI,
 	MODEL__COUNT };

@@ -206,7 +206,7 @@ START_TEST(the_last_sentence_names_the_shape_that_will_be_drawn)
 	    shapes[_i].platform);
 	ck_assert_str_eq(json_get_str(item, "supported_aspect_ratio"),
 	    shapes[_i].drawn);
-	snprintf(sentence, sizeof(sentence), "the aspect ratio %s:",
+	snprintf(sentence, sizeof(sentence), "the aspect ratio %s;",
 	    shapes[_i].drawn);
 	has(strrchr(json_get_str(item, "prompt"), '\n'), sentence);
 	json_object_put(item);

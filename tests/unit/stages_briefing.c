@@ -4,7 +4,7 @@
  */
 #include "tests/unit/stages_unit.h"
 
-/* --- creative_expert ---------------------------------------------------------------------- */
+/* --- creative_expert ---------------------------------------------------- */
 
 static struct rendered
 concept_of(struct context *c)
@@ -258,7 +258,7 @@ START_TEST(the_long_part_of_the_concept_prompt_never_changes)
 }
 END_TEST
 
-/* --- image_assessment ------------------------------------------------------------------------ */
+/* --- image_assessment --------------------------------------------------- */
 
 static struct rendered
 assessment_of(struct context *c, bool reference, bool text)
@@ -345,7 +345,7 @@ START_TEST(text_is_judged_letter_by_letter)
 }
 END_TEST
 
-/* --- all of them -------------------------------------------------------------------------------- */
+/* --- all of them -------------------------------------------------------- */
 
 START_TEST(a_user_cannot_end_a_block_or_open_one)
 {

@@ -1,11 +1,12 @@
 /*
  * The table of stages, and the stages that run once per run, against a model
- * and a picture helper that do as the test says: who is asked what, at the same time or in turn, what becomes of the
- * answers, and each way to degrade or fail (generation.md 1.2).
+ * and a picture helper that do as the test says: who is asked what, at the
+ * same time or in turn, what becomes of the answers, and each way to degrade
+ * or fail (generation.md 1.2).
  */
 #include "tests/unit/stages_unit.h"
 
-/* --- the table ---------------------------------------------------------------------- */
+/* --- the table ---------------------------------------------------------- */
 
 START_TEST(the_table_knows_every_name_of_the_stage_order)
 {
@@ -35,7 +36,7 @@ START_TEST(titles_do_not_speak_of_stages)
 }
 END_TEST
 
-/* --- image_eval --------------------------------------------------------------------------- */
+/* --- image_eval --------------------------------------------------------- */
 
 START_TEST(without_picture_and_logo_nothing_is_asked)
 {
@@ -181,7 +182,7 @@ START_TEST(cancelling_stops_and_stores_nothing)
 }
 END_TEST
 
-/* --- strategy ------------------------------------------------------------------------------- */
+/* --- strategy ----------------------------------------------------------- */
 
 #define PLAN(a) "{'target_audience':'" a "','target_objective':'o',"		\
 	"'target_voice':'v','target_niche':null}"
@@ -328,7 +329,7 @@ START_TEST(names_without_target_and_bare_lists_are_understood)
 }
 END_TEST
 
-/* --- style_guide ------------------------------------------------------------------------------ */
+/* --- style_guide -------------------------------------------------------- */
 
 #define SET(word, index) "{'style_guidance_sets':[{'style_keywords':['" word	\
 	"','x','y'],'style_description':'About " word "','marketing_impact':"	\

@@ -27,7 +27,7 @@ static int n_kept_text, n_kept_json;
 static struct context runs[MAX_RUNS];
 static int n_runs;
 
-/* --- keeping -------------------------------------------------------------------- */
+/* --- keeping ------------------------------------------------------------ */
 
 char *
 keep(char *text)
@@ -67,7 +67,7 @@ json(const char *text)
 	return keep_json(o);
 }
 
-/* --- the fixture ------------------------------------------------------------------ */
+/* --- the fixture -------------------------------------------------------- */
 
 static void
 load_everything(void)
@@ -132,7 +132,7 @@ stages_teardown(void)
 	ck_ok(file_remove_tree(AT_FDCWD, run_dir, &e), &e);
 }
 
-/* --- runs ------------------------------------------------------------------------- */
+/* --- runs --------------------------------------------------------------- */
 
 const char seen_all[] = "{'image_analysis':{'main_subject':'SEEN tart',"
     "'angle_orientation':'ANGLE','secondary_elements':['ELEM1','ELEM2'],"
@@ -245,7 +245,7 @@ concept_with(const char *members)
 	return keep(json_to_text(whole));
 }
 
-/* --- rendering ---------------------------------------------------------------------- */
+/* --- rendering ---------------------------------------------------------- */
 
 struct rendered
 rendered(const char *prompt, struct vars *v)
@@ -390,7 +390,7 @@ count_files(const char *prefix)
 	return n;
 }
 
-/* --- stages ------------------------------------------------------------------------------ */
+/* --- stages ------------------------------------------------------------- */
 
 const struct stage *
 stage_named(const char *name)

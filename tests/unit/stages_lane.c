@@ -4,7 +4,7 @@
  */
 #include "tests/unit/stages_unit.h"
 
-/* --- creative_expert -------------------------------------------------------------------------- */
+/* --- creative_expert ---------------------------------------------------- */
 
 START_TEST(a_concept_belongs_to_its_variant)
 {
@@ -97,7 +97,7 @@ START_TEST(missing_words_cost_one_question_and_never_the_variant)
 }
 END_TEST
 
-/* --- prompt_assembly, image_generation ----------------------------------------------------------- */
+/* --- prompt_assembly, image_generation ---------------------------------- */
 
 static struct context *
 with_prompt(const char *inputs)
@@ -302,7 +302,7 @@ START_TEST(a_reference_that_cannot_be_decoded_fails_the_variant)
 }
 END_TEST
 
-/* --- image_assessment ------------------------------------------------------------------------------ */
+/* --- image_assessment --------------------------------------------------- */
 
 #define SCORES "'concept_adherence':4,'technical_quality':3,"			\
 	"'noise_and_grain_impact':2"

@@ -4,7 +4,7 @@
  */
 #include "tests/unit/stages_unit.h"
 
-/* --- image_eval, logo_eval --------------------------------------------------------- */
+/* --- image_eval, logo_eval ---------------------------------------------- */
 
 static struct rendered
 image_eval_of(const char *members)
@@ -73,7 +73,7 @@ START_TEST(logo_eval_looks_at_the_logo_only)
 }
 END_TEST
 
-/* --- strategy -------------------------------------------------------------------------- */
+/* --- strategy ----------------------------------------------------------- */
 
 static struct rendered
 niches_of(struct context *c)
@@ -218,7 +218,7 @@ START_TEST(strategies_that_are_there_are_shown_when_more_are_asked_for)
 }
 END_TEST
 
-/* --- style_guide -------------------------------------------------------------------------- */
+/* --- style_guide -------------------------------------------------------- */
 
 static struct rendered
 style_of(struct context *c, int n, int index)

@@ -4,7 +4,7 @@
  */
 #include "tests/unit/stages_unit.h"
 
-/* --- strategies (K) --------------------------------------------------------------------- */
+/* --- strategies (K) ----------------------------------------------------- */
 
 static const struct {
 	const char *inputs;
@@ -257,7 +257,7 @@ stages_strategy_case(void)
 	return tc;
 }
 
-/* --- concepts (N14, N15) ------------------------------------------------------------------- */
+/* --- concepts (N14, N15) ------------------------------------------------ */
 
 START_TEST(temperature_follows_creativity)	/* N14 */
 {
@@ -442,7 +442,7 @@ stages_concept_case(void)
 	return tc;
 }
 
-/* --- assessments (J) ------------------------------------------------------------------------ */
+/* --- assessments (J) ---------------------------------------------------- */
 
 static struct json_object *
 assessed(const char *scores, bool reference, bool text)

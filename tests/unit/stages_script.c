@@ -50,7 +50,7 @@ script_end(void)
 	memset(&paint, 0, sizeof(paint));
 }
 
-/* --- the model -------------------------------------------------------------------------- */
+/* --- the model ---------------------------------------------------------- */
 
 static struct reply *
 reply_new(const char *key)
@@ -280,7 +280,7 @@ was_told(const char *key, const char *violation)
 	return at != NULL && strstr(at, violation) != NULL;
 }
 
-/* --- pictures ----------------------------------------------------------------------------- */
+/* --- pictures ----------------------------------------------------------- */
 
 void
 paints(int width, int height)

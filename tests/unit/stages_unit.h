@@ -44,7 +44,7 @@ void script_end(void);
 void stages_setup(void);	/* checked fixture of all cases */
 void stages_teardown(void);
 
-/* --- runs --------------------------------------------------------------------- */
+/* --- runs --------------------------------------------------------------- */
 
 /* An ordinary run with some inputs changed: members without the braces. It
  * lives until the test ends. */
@@ -96,7 +96,7 @@ const char *styles(int n);
 /* A concept answer whose fields are distinct markers; "members" override. */
 const char *concept_with(const char *members);
 
-/* --- rendering ----------------------------------------------------------------- */
+/* --- rendering ---------------------------------------------------------- */
 
 struct rendered {
 	char *system, *user;
@@ -118,7 +118,7 @@ void is_hygienic(const struct rendered *r);
 /* text without its blocks; lives until the test ends. */
 char *outside_fences(const char *text);
 
-/* --- the model -------------------------------------------------------------------- */
+/* --- the model ---------------------------------------------------------- */
 
 /* The next answer to calls of this key: a purpose, with "/suffix" if any. */
 void answers(const char *key, const char *text);
@@ -160,7 +160,7 @@ int n_painted(void);
 const struct pixels_mark *marked(void);
 int n_fitted(void);
 
-/* --- stages -------------------------------------------------------------------------- */
+/* --- stages ------------------------------------------------------------- */
 
 bool exists(const char *name);	/* in the run's directory */
 /* Files in it whose names begin so. */
