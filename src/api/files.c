@@ -97,9 +97,16 @@ etag_matches(const char *header, const char *etag)
 	    (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
 }
 
+static bool
+is_digits(const char *s)
+{
+	return s[strspn(s, "0123456789")] == '\0';
+}
+
 /*
- * One range of a file: true when it can be satisfied. Several ranges, or
- * another unit, are answered with the whole file, as RFC 9110 allows.
+ * One range of a file: true when it can be satisfied. Several ranges, another
+ * unit, or what is no range are answered with the whole file, as RFC 9110 has
+ * it.
  */
 static bool
 read_range(const char *header, int64_t size, int64_t *first, int64_t *length,
@@ -119,9 +126,11 @@ read_range(const char *header, int64_t size, int64_t *first, int64_t *length,
 		return true;
 	memcpy(from, header, (size_t)(dash - header));
 	memcpy(to, dash + 1, strlen(dash + 1) + 1);
-	if ((*from != '\0' && !parse_int(from, &a)) ||
-	    (*to != '\0' && !parse_int(to, &b)) || (*from == '\0' &&
-	    *to == '\0'))
+	if (!is_digits(from) || !is_digits(to) ||
+	    (*from != '\0' && !parse_int(from, &a)) ||
+	    (*to != '\0' && !parse_int(to, &b)) ||
+	    (*from == '\0' && *to == '\0') ||
+	    (*from != '\0' && *to != '\0' && b < a))
 		return true;
 	*whole = false;
 	if (*from == '\0') {	/* the last b bytes */
@@ -130,7 +139,7 @@ read_range(const char *header, int64_t size, int64_t *first, int64_t *length,
 		a = b >= size ? 0 : size - b;
 		b = size - 1;
 	}
-	if (a < 0 || a >= size || b < a)
+	if (a >= size)
 		return false;
 	*first = a;
 	*length = (b < size ? b : size - 1) - a + 1;

@@ -462,6 +462,10 @@ main(int argc, char **argv)
 		puts("churns-image " CHURNS_VERSION);
 		return EXIT_SUCCESS;
 	}
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		fputs(usage_text, stdout);
+		return EXIT_SUCCESS;
+	}
 	op = parse(argc, argv, &o);
 	if (op == NULL) {
 		fputs(usage_text, stderr);

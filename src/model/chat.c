@@ -247,12 +247,9 @@ chat_judge(struct call *c, const struct call_row *row,
 	    &violations);
 	if (fault == FAULT_NONE)
 		goto out;
-	/* A refusal comes instead of an answer; one that is cut off in the
-	 * middle of a usable answer does not matter. */
+	/* A refusal beside a usable answer does not matter. */
 	if (reply.refused)
 		fault = FAULT_CONTENT_POLICY;
-	else if (reply.length_cut && fault == FAULT_EMPTY)
-		fault = FAULT_TRUNCATED;	/* all of it went to reasoning */
 	verdict_set(v, fault);
 	v->status = row->http_status;
 	forget_complaint(cc);

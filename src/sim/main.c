@@ -53,6 +53,7 @@ enum option_id {
 	OPT_ALLOW_REMOTE,
 	OPT_MAKE_PHOTO,
 	OPT_ORIENTATION,
+	OPT_HELP,
 	OPT_VERSION
 };
 
@@ -64,6 +65,7 @@ static const struct option long_options[] = {
 	{ "allow-remote", no_argument, NULL, OPT_ALLOW_REMOTE },
 	{ "make-photo", required_argument, NULL, OPT_MAKE_PHOTO },
 	{ "orientation", required_argument, NULL, OPT_ORIENTATION },
+	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 }
 };
@@ -288,8 +290,9 @@ main(int argc, char **argv)
 		c = getopt_long(argc, argv, "", long_options, NULL);
 		if (c == -1)
 			break;
-		if (c == OPT_VERSION) {
-			puts("churns-sim " CHURNS_VERSION);
+		if (c == OPT_VERSION || c == OPT_HELP) {
+			fputs(c == OPT_HELP ? usage_text :
+			    "churns-sim " CHURNS_VERSION "\n", stdout);
 			return EXIT_SUCCESS;
 		}
 		if (!set_option(&o, c)) {

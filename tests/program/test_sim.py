@@ -34,7 +34,8 @@ def read_file(path, mode="rb"):
 
 
 def is_sanitized():
-    return b"__asan_init" in read_file(PROGRAM)
+    program = read_file(PROGRAM)
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 class Answer:

@@ -9,9 +9,7 @@
 
 #include "submit.h"
 
-/* Run test once per row of the array rows; its row is rows[_i]. */
-#define add_rows(tc, test, rows) \
-	tcase_add_loop_test(tc, test, 0, (int)ARRAY_LEN(rows))
+#include "tests/unit/submit_unit.h"
 
 /* Checked fixture. */
 void api_setup(void);

@@ -223,6 +223,15 @@ START_TEST(gemini_chats_through_its_openai_door)
 }
 END_TEST
 
+START_TEST(content_may_come_in_parts)
+{
+	say("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\","
+	    "\"text\":\"{\\\"word\\\":\\\"tart\\\",\"},{\"type\":\"text\","
+	    "\"text\":\"\\\"n\\\":3}\"}]}}]}", 200);
+	ask(ERR_OK);
+}
+END_TEST
+
 START_TEST(a_silent_provider_is_booked_by_estimate)
 {
 	struct call_list l;
@@ -621,6 +630,7 @@ suite_chat(void)
 	tcase_add_test(t, a_missing_picture_is_our_own_trouble);
 	tcase_add_test(t, a_prompt_over_the_limit_is_not_sent);
 	tcase_add_test(t, gemini_chats_through_its_openai_door);
+	tcase_add_test(t, content_may_come_in_parts);
 	tcase_add_test(t, a_silent_provider_is_booked_by_estimate);
 	tcase_add_test(t, the_amount_a_provider_names_is_what_is_booked);
 	tcase_add_test(t, a_model_without_a_price_is_noted_once);

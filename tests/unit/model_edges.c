@@ -297,15 +297,16 @@ START_TEST(a_long_unusable_answer_is_sent_back_in_part)
 	struct json_object *o;
 	size_t i;
 
-	for (i = 0; i < 100000; i++)
-		text[i] = "\xc3\xa4"[i % 2];
-	text[100000] = '\0';
+	text[0] = 'x';		/* so that the cut falls into a character */
+	for (i = 1; i < 100000; i++)
+		text[i] = "\xa4\xc3"[i % 2];
+	text[99999] = '\0';
 	say_chat(text);
 	say_chat(GOOD);
 	ask(ERR_OK);
 	o = sent_json(1);
 	ck_assert_int_eq((int)strlen(json_get_str(json_at(o, "messages/2"),
-	    "content")), 8192);
+	    "content")), 8191);
 	json_object_put(o);
 	free(text);
 }

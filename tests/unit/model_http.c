@@ -395,6 +395,74 @@ START_TEST(a_wait_ended_by_a_wake_reports_nothing)
 }
 END_TEST
 
+START_TEST(who_leaves_does_not_disturb_others)
+{
+	struct http_group *gone = http_group_new(http, NULL);
+	struct http_group *g = http_group_new(http, NULL);
+	struct http_request r;
+	struct http_answer a;
+	int i, tag;
+
+	peer_add(peer, (struct peer_step){ .body = "ok", .delay_ms = 50 });
+	for (i = 0; i < 6; i++) {
+		r = post(peer_url(peer), "x");
+		r.max_connections = 2;	/* most of them have to wait */
+		http_group_add(i % 2 == 0 ? gone : g, &r, i);
+	}
+	cancel_sleep(NULL, 20);
+	http_group_free(gone);
+	for (i = 0; i < 3; i++) {
+		ck_assert(http_group_wait(g, 5000, &tag, &a));
+		ck_assert_int_eq(tag % 2, 1);
+		ck_assert_int_eq(a.failure, HTTP_FINE);
+		http_answer_release(&a);
+	}
+	http_group_free(g);
+	ck_assert_int_eq(peer_count(peer), 4);
+}
+END_TEST
+
+START_TEST(answers_nobody_fetched_are_dropped_with_their_files)
+{
+	struct http_group *g = http_group_new(http, NULL);
+	struct http_request r = post(peer_url(peer), NULL);
+	struct http_stats st;
+
+	peer_add(peer, (struct peer_step){ .body = "picture" });
+	r.method = "GET";
+	r.raw_to_blob = true;
+	r.max_blob_bytes = MB;
+	r.blob_dirfd = dirfd_;
+	r.blob_prefix = "calls/left";
+	http_group_add(g, &r, 1);
+	r = post(peer_url(peer), "x");
+	http_group_add(g, &r, 2);
+	do {
+		cancel_sleep(NULL, 5);
+		http_get_stats(http, &st);
+	} while (st.requests < 2 || st.in_flight > 0);
+	ck_assert_int_eq(faccessat(dirfd_, "calls/left.0", F_OK, 0), 0);
+	http_group_free(g);
+	ck_assert_int_eq(faccessat(dirfd_, "calls/left.0", F_OK, 0), -1);
+	http_get_stats(http, &st);
+	ck_assert_int_eq((int)st.in_flight_bytes, 0);
+}
+END_TEST
+
+START_TEST(http2_is_asked_for_only_over_tls)
+{
+	struct http_request r = post(peer_url(peer), "x");
+	struct http_answer a;
+
+	peer_add(peer, (struct peer_step){ .body = "ok" });
+	r.http2 = true;
+	r.max_connections = 2;
+	exchange(r, &a);
+	ck_assert_str_eq(a.text.buf, "ok");
+	http_answer_release(&a);
+}
+END_TEST
+
 /* --- memory -------------------------------------------------------------- */
 
 START_TEST(answers_over_the_memory_limit_wait_and_all_arrive)
@@ -434,6 +502,39 @@ START_TEST(answers_over_the_memory_limit_wait_and_all_arrive)
 }
 END_TEST
 
+START_TEST(a_paused_transfer_can_be_left)
+{
+	struct http_options opts = { 100 * 1024, NULL };
+	struct http *small = NULL;
+	struct http_group *g, *others;
+	struct http_request r;
+	struct http_answer a;
+	struct err e = ERR_INIT;
+	char *text = xmalloc(90 * 1024);
+	int i, tag;
+
+	memset(text, ' ', 90 * 1024);
+	ck_ok(http_new(&opts, &small, &e), &e);
+	g = http_group_new(small, NULL);
+	others = http_group_new(small, NULL);
+	peer_add(peer, (struct peer_step){ .body = text, .len = 90 * 1024 });
+	for (i = 0; i < 6; i++) {
+		r = post(peer_url(peer), "x");
+		http_group_add(i < 3 ? g : others, &r, i);
+	}
+	cancel_sleep(NULL, 50);
+	http_group_free(g);	/* answered, paused and waiting ones */
+	for (i = 0; i < 3; i++) {
+		ck_assert(http_group_wait(others, 5000, &tag, &a));
+		ck_assert_int_eq(a.failure, HTTP_FINE);
+		http_answer_release(&a);
+	}
+	http_group_free(others);
+	http_free(small);
+	free(text);
+}
+END_TEST
+
 Suite *
 suite_http(void)
 {
@@ -460,7 +561,12 @@ suite_http(void)
 	tcase_add_test(t, a_cancelled_caller_returns_at_once);
 	tcase_add_test(t, cancel_sleep_is_cut_short_and_the_first_code_stays);
 	tcase_add_test(t, a_wait_ended_by_a_wake_reports_nothing);
+	tcase_add_test(t, who_leaves_does_not_disturb_others);
+	tcase_add_test(t,
+	    answers_nobody_fetched_are_dropped_with_their_files);
+	tcase_add_test(t, http2_is_asked_for_only_over_tls);
 	tcase_add_test(t, answers_over_the_memory_limit_wait_and_all_arrive);
+	tcase_add_test(t, a_paused_transfer_can_be_left);
 	suite_add_tcase(s, t);
 	return s;
 }

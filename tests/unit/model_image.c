@@ -449,6 +449,24 @@ START_TEST(a_picture_cut_off_is_unknown)
 }
 END_TEST
 
+START_TEST(a_picture_that_cannot_be_written_is_booked_as_unknown)
+{
+	put_file("calls", "a file where the directory should be", 5);
+	say(openai_picture(_i == 0 ? BIG : SMALL), 200);
+	draw(ERR_SYSTEM);
+	ck_assert_int_eq(peer_count(rig.peer), 1);
+	ledger_is("UNKNOWN/1");
+	/* What arrived inside the text has told its price. */
+	ck_assert(_i == 0 || ledger_cost() == 42490000);
+	/* With the directory in order, the job goes on. */
+	ck_assert_int_eq(unlinkat(rig.run_dirfd, "calls", 0), 0);
+	rig_restart();
+	draw(ERR_OK);
+	ledger_is("UNKNOWN/1 ANSWERED/1");
+	notes_are("call_unknown");
+}
+END_TEST
+
 /* --- requests that cannot be --------------------------------------------- */
 
 START_TEST(a_prompt_over_the_limit_is_refused_here)
@@ -518,6 +536,8 @@ add_cases(Suite *s)
 	    ARRAY_LEN(odd));
 	tcase_add_test(t, a_broken_base64_that_begins_like_a_picture_is_none);
 	tcase_add_test(t, a_picture_cut_off_is_unknown);
+	tcase_add_loop_test(t,
+	    a_picture_that_cannot_be_written_is_booked_as_unknown, 0, 2);
 	tcase_add_test(t, a_prompt_over_the_limit_is_refused_here);
 	tcase_add_test(t, a_model_for_one_picture_gets_one);
 	tcase_add_test(t, the_fall_back_may_speak_another_wire);

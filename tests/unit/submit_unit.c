@@ -13,7 +13,7 @@
 struct service svc;
 struct store *st;
 int uploads = -1;
-struct form form;
+struct form sent;
 struct err err;
 
 static char dir[64];
@@ -67,13 +67,13 @@ unit_setup(void)
 	settings = xasprintf("%s/data/uploads", dir);
 	ck_ok(file_open_dir(AT_FDCWD, settings, &uploads, &err), &err);
 	free(settings);
-	form_init(&form, uploads);
+	form_init(&sent, uploads);
 }
 
 void
 unit_teardown(void)
 {
-	form_release(&form);
+	form_release(&sent);
 	store_close(st);
 	close(uploads);
 	service_release(&svc);
@@ -100,7 +100,7 @@ unit_count(const char *path)
 void
 add_text(const char *name, const char *value)
 {
-	ck_ok(form_add(&form, name, value, strlen(value), &err), &err);
+	ck_ok(form_add(&sent, name, value, strlen(value), &err), &err);
 }
 
 void
@@ -109,8 +109,8 @@ add_file(const char *name, const char *filename, const void *data, size_t len)
 	struct form_file *f;
 	int fd = -1;
 
-	ck_assert_int_lt(form.n_files, FORM_MAX_FILES);
-	f = &form.files[form.n_files++];
+	ck_assert_int_lt(sent.n_files, FORM_MAX_FILES);
+	f = &sent.files[sent.n_files++];
 	ck_ok(upload_create(uploads, &f->tmp, &fd, &err), &err);
 	ck_ok(file_write_all(fd, data, len, &err), &err);
 	close(fd);
@@ -163,7 +163,7 @@ check_fine(void)
 	int status;
 
 	faults_init(&faults);
-	rc = run_form_check(svc.conf, &form, r, &faults, &err);
+	rc = run_form_check(svc.conf, &sent, r, &faults, &err);
 	body = faults_body(&faults, &status);
 	ck_assert_msg(rc == ERR_OK && !faults_any(&faults), "%s: %s", err.msg,
 	    json_object_to_json_string(body));
@@ -182,7 +182,7 @@ check_faulty(int *status)
 
 	memset(&r, 0, sizeof(r));
 	faults_init(&faults);
-	rc = run_form_check(svc.conf, &form, &r, &faults, &err);
+	rc = run_form_check(svc.conf, &sent, &r, &faults, &err);
 	ck_assert(faults_any(&faults));
 	ck_assert(rc == ERR_TYPE || rc == ERR_INVALID);
 	body = faults_body(&faults, status);

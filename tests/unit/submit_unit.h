@@ -22,7 +22,7 @@
 extern struct service svc;
 extern struct store *st;
 extern int uploads;		/* descriptor of the uploads directory */
-extern struct form form;	/* empty at the start of a test */
+extern struct form sent;	/* empty at the start of a test */
 extern struct err err;
 
 /* Checked fixture. */
