@@ -34,21 +34,27 @@ print_json(struct json_object *o)
 
 /* --- cleaning ------------------------------------------------------------------- */
 
-/* Bytes of the character at s; 0 when it is none that may be shown. */
+/* Bytes of the character at s; 0 when there is none. */
 static size_t
-shown_length(const char *s)
+char_length(const char *s)
 {
-	const unsigned char *p = (const unsigned char *)s;
 	size_t n;
 
-	if (*p < 0x80)
-		return *p < ' ' || *p == 0x7f ? 0 : 1;
-	for (n = 1; n < 4 && (p[n] & 0xc0) == 0x80; n++)
+	if ((unsigned char)*s < 0x80)
+		return 1;
+	for (n = 1; n < 4 && ((unsigned char)s[n] & 0xc0) == 0x80; n++)
 		continue;
-	/* U+0080 to U+009F are control characters, too. */
-	if (utf8_length(s, n) != 1 || (*p == 0xc2 && p[1] < 0xa0))
-		return 0;
-	return n;
+	return utf8_length(s, n) == 1 ? n : 0;
+}
+
+/* U+0000 to U+001F, U+007F to U+009F. */
+static bool
+is_control(const char *s)
+{
+	unsigned char c = (unsigned char)*s;
+
+	return c < ' ' || c == 0x7f ||
+	    (c == 0xc2 && (unsigned char)s[1] < 0xa0);
 }
 
 void
@@ -67,12 +73,13 @@ add_plain(struct strbuf *out, const char *s, int max_chars)
 			strbuf_addstr(out, "...");
 			return;
 		}
-		n = shown_length(s);
-		if (n > 0)
-			strbuf_add(out, s, n);
+		n = char_length(s);
+		if (*s == '\n' || *s == '\t' || *s == '\r')
+			strbuf_addch(out, ' ');
+		else if (n == 0 || is_control(s))
+			strbuf_addch(out, '?');
 		else
-			strbuf_addch(out, *s == '\n' || *s == '\t' ||
-			    *s == '\r' ? ' ' : '?');
+			strbuf_add(out, s, n);
 		shown++;
 	}
 }

@@ -98,6 +98,7 @@ fit_encode(gdImagePtr im, enum image_type type, int quality,
 	gdFree(data);
 	strbuf_release(&plain);
 	if (strbuf_overflowed(out) || out->len == 0)
-		return err_set(e, ERR_SYSTEM, "the encoded picture is too large");
+		return err_set(e, ERR_SYSTEM,
+		    "the encoded picture is too large");
 	return ERR_OK;
 }

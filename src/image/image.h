@@ -50,7 +50,7 @@ void picture_release(struct picture *p);
 enum err_code picture_decode(const struct picture *p, gdImagePtr *out,
     struct err *e);
 
-/* --- segments.c: the containers, without their pixels --------------------- */
+/* --- segments.c: the containers, without their pixels ------------------ */
 
 /* One segment of a JPEG, from its 0xff to its end. The last one starts at
  * SOS and runs to the end of the file. */
@@ -92,7 +92,7 @@ void jpeg_rewrite(const struct strbuf *file,
     bool (*drop)(const struct jpeg_segment *s), const struct strbuf *insert,
     struct strbuf *out);
 
-/* --- orient.c -------------------------------------------------------------- */
+/* --- orient.c ---------------------------------------------------------- */
 
 /* EXIF orientation, 1..8; 1 when there is none or it is nonsense. */
 int orientation_read(const struct picture *p);
@@ -101,7 +101,7 @@ int orientation_read(const struct picture *p);
 enum err_code orientation_apply(gdImagePtr *im, int orientation,
     struct err *e);
 
-/* --- mark.c ---------------------------------------------------------------- */
+/* --- mark.c ------------------------------------------------------------ */
 
 struct mark {
 	const char *run_id;
@@ -120,7 +120,7 @@ enum err_code mark_write(const struct picture *p, const struct mark *m,
 enum err_code mark_read(const struct picture *p, struct json_object **out,
     struct err *e);
 
-/* --- fit.c ----------------------------------------------------------------- */
+/* --- fit.c ------------------------------------------------------------- */
 
 /*
  * im scaled down so that its longer side is at most max_side (never up), for
@@ -134,7 +134,7 @@ enum err_code fit_scale(gdImagePtr im, int max_side, bool opaque,
 enum err_code fit_encode(gdImagePtr im, enum image_type type, int quality,
     struct strbuf *out, struct err *e);
 
-/* --- palette.c ------------------------------------------------------------- */
+/* --- palette.c --------------------------------------------------------- */
 
 /* [{"hex","role","label","ratio"}], at most max of them; caller's. */
 struct json_object *palette_of(gdImagePtr im, int max);

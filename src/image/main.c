@@ -62,11 +62,11 @@ struct options {
 struct operation {
 	const char *name;
 	int n_paths;		/* 1: IN, 2: IN and OUT */
-	enum err_code (*exec)(const struct options *o, struct json_object *result,
-	    struct err *e);
+	enum err_code (*exec)(const struct options *o,
+	    struct json_object *result, struct err *e);
 };
 
-/* --- before anything is opened --------------------------------------------- */
+/* --- before anything is opened ----------------------------------------- */
 
 static void
 limit(int what, rlim_t value)
@@ -93,7 +93,7 @@ limit_myself(void)
 	alarm(LIMIT_WALL_S);
 }
 
-/* --- results ---------------------------------------------------------------- */
+/* --- results ----------------------------------------------------------- */
 
 static enum err_code
 write_result(const char *path, const struct strbuf *data, struct err *e)
@@ -121,7 +121,7 @@ put_shape(struct json_object *result, enum image_type type, int w, int h)
 	json_put_int(result, "height", h);
 }
 
-/* --- operations ------------------------------------------------------------- */
+/* --- operations -------------------------------------------------------- */
 
 static enum err_code
 op_inspect(const struct options *o, struct json_object *result, struct err *e)
@@ -283,7 +283,7 @@ static const struct operation operations[] = {
 	{ "palette", 1, op_palette },
 };
 
-/* --- the command line -------------------------------------------------------- */
+/* --- the command line -------------------------------------------------- */
 
 enum option_id {
 	OPT_MAX_PIXELS = 256,

@@ -29,7 +29,7 @@ static const char jpeg_prefix[] = "http://ns.adobe.com/xap/1.0/";
 #define JPEG_PREFIX_BYTES sizeof(jpeg_prefix)	/* its NUL belongs to it */
 static const char jpeg_more_prefix[] = "http://ns.adobe.com/xmp/extension/";
 
-/* --- writing --------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------- */
 
 static void
 add_escaped(struct strbuf *sb, const char *s)
@@ -183,7 +183,7 @@ out:
 	return rc;
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------- */
 
 /* A copy of the packet in p, or NULL. */
 static char *

@@ -13,6 +13,7 @@
 #include <libexif/exif-data.h>
 
 #define EXIF_MAX_BYTES (256 * 1024)
+#define JPEG_APP1 0xe1
 
 static const char exif_prefix[6] = { 'E', 'x', 'i', 'f', 0, 0 };
 
@@ -33,7 +34,8 @@ find_exif(const struct picture *p, size_t *out_len)
 	switch (p->type) {
 	case IMAGE_JPEG:
 		while (jpeg_next(&p->bytes, &at, &s)) {
-			if (s.marker == 0xe1 && has_prefix(s.body, s.body_len)) {
+			if (s.marker == JPEG_APP1 &&
+			    has_prefix(s.body, s.body_len)) {
 				*out_len = s.body_len;
 				return s.body;
 			}

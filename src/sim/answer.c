@@ -19,6 +19,7 @@
 #define MESSAGE_TOKENS 8	/* what a message costs beside its text */
 #define GEMINI_PICTURE_TOKENS 1290
 #define GEMINI_INPUT_TOKENS 258
+#define FIDELITY_TOKENS 4160	/* more for input_fidelity high */
 #define MIN_REASONING 128
 #define ID_CHARS 16		/* of the hash, in ids */
 
@@ -55,7 +56,7 @@ add_quoted(struct strbuf *sb, const char *s, size_t len)
 	strbuf_addch(sb, '"');
 }
 
-/* --- errors ------------------------------------------------------------------------ */
+/* --- errors ------------------------------------------------------------ */
 
 static const struct {
 	int status;
@@ -153,7 +154,7 @@ answer_policy(const struct sim_request *r, struct answer *out)
 	    "moderation_blocked");
 }
 
-/* --- tokens --------------------------------------------------------------------------- */
+/* --- tokens ------------------------------------------------------------ */
 
 static int64_t
 tokens_of_text(size_t chars)
@@ -192,8 +193,8 @@ count_input(const struct sim_request *r, struct tokens *t)
 		else if (r->kind == KIND_CHAT)
 			t->image += tokens_of_picture(&r->pictures[i], 85, 170);
 		else
-			t->image += tokens_of_picture(&r->pictures[i], 65, 129) +
-			    (r->high_fidelity ? 4160 : 0);
+			t->image += tokens_of_picture(&r->pictures[i], 65,
+			    129) + (r->high_fidelity ? FIDELITY_TOKENS : 0);
 	}
 }
 
@@ -208,7 +209,7 @@ is_reasoning(const char *model)
 	    strncmp(id, "o4", 2) == 0 || strncmp(id, "gemini-2.5-pro", 14) == 0;
 }
 
-/* --- texts ----------------------------------------------------------------------------- */
+/* --- texts ------------------------------------------------------------- */
 
 static void
 spoil_schema(struct strbuf *text)
@@ -409,7 +410,7 @@ answer_text(const struct sim_request *r, const struct fault *f,
 	strbuf_release(&text);
 }
 
-/* --- pictures -------------------------------------------------------------------------- */
+/* --- pictures ---------------------------------------------------------- */
 
 static int64_t
 picture_tokens(const struct sim_request *r)

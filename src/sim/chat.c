@@ -31,7 +31,7 @@ struct writer {
 /* Where in the answer we are. */
 struct place {
 	const char *name;	/* of the property */
-	const char *parent;	/* property the object stands in; "" at the top */
+	const char *parent;	/* property the object is in; "" at the top */
 	int item;		/* which variant or list item this belongs to */
 	int depth;
 };
@@ -39,7 +39,7 @@ struct place {
 static struct json_object *make(const struct writer *w,
     const struct json_object *schema, struct place at);
 
-/* --- schemas -------------------------------------------------------------------- */
+/* --- schemas ----------------------------------------------------------- */
 
 static bool
 has_type(const struct json_object *schema, const char *type)
@@ -122,7 +122,7 @@ find_counted(const struct writer *w)
 	return members == 1 ? only : NULL;
 }
 
-/* --- null or not ------------------------------------------------------------------- */
+/* --- null or not ------------------------------------------------------- */
 
 static bool
 should_be_null(const struct writer *w, const struct place *at)
@@ -149,7 +149,7 @@ should_be_null(const struct writer *w, const struct place *at)
 	return false;
 }
 
-/* --- values ----------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------ */
 
 static uint64_t
 draw_lot(const struct writer *w, const struct place *at)
@@ -337,7 +337,8 @@ make_array(const struct writer *w, const struct json_object *schema,
 	list = json_object_new_array();
 	inner.depth++;
 	for (i = 0; i < n; i++) {
-		if (has_type(items, "string") && json_get(items, "enum") == NULL) {
+		if (has_type(items, "string") &&
+		    json_get(items, "enum") == NULL) {
 			json_object_array_add(list, make_word(w, &at, i));
 			continue;
 		}
@@ -399,7 +400,7 @@ make(const struct writer *w, const struct json_object *given, struct place at)
 	return NULL;
 }
 
-/* --- the whole answer ---------------------------------------------------------------- */
+/* --- the whole answer -------------------------------------------------- */
 
 static void
 set_up(struct writer *w, const struct sim_request *r)

@@ -263,7 +263,7 @@ counters_done(struct counters *c, const struct outcome *o)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* --- texts ------------------------------------------------------------------------- */
+/* --- texts ------------------------------------------------------------- */
 
 static struct json_object *
 by_kind(const int64_t counts[KIND__COUNT])

@@ -39,7 +39,7 @@ struct canvas {
 	int plate[PLATE];
 };
 
-/* --- colours -------------------------------------------------------------------- */
+/* --- colours ----------------------------------------------------------- */
 
 static struct rgb
 from_hex(const char *hex)
@@ -135,7 +135,7 @@ allocate_ramps(struct canvas *c)
 		    (double)i / (PLATE - 1)));
 }
 
-/* --- shapes -------------------------------------------------------------------- */
+/* --- shapes ------------------------------------------------------------ */
 
 static void
 draw_gradient(struct canvas *c)
@@ -220,7 +220,7 @@ draw_dish(struct canvas *c)
 	draw_disc(c, cx, cy, r * 53 / 100, c->dish + 6, DISH - 6, 0);
 }
 
-/* --- inputs of an edit ------------------------------------------------------------ */
+/* --- inputs of an edit ------------------------------------------------- */
 
 /* Averaging every source pixel is dear and shows only when a picture gets
  * much smaller. */
@@ -280,7 +280,7 @@ draw_inputs(struct canvas *c, const struct sim_request *r, struct err *e)
 	return ERR_OK;
 }
 
-/* --- words ------------------------------------------------------------------------ */
+/* --- words ------------------------------------------------------------- */
 
 /* The blank nearest to the middle of what one of n lines should hold. */
 static char *

@@ -75,7 +75,7 @@ static const char usage_text[] =
     "                  [--quiet] [--allow-remote]\n"
     "       churns-sim --make-photo FILE [--orientation N]\n";
 
-/* --- the command line ----------------------------------------------------------- */
+/* --- the command line -------------------------------------------------- */
 
 static bool
 number(const char *text, long low, long high, int *out)
@@ -137,7 +137,7 @@ set_option(struct options *o, int id)
 	return false;
 }
 
-/* --- what it does ----------------------------------------------------------------- */
+/* --- what it does ------------------------------------------------------ */
 
 /* libgd's complaints about hostile pictures are answers, not news. */
 static void

@@ -58,7 +58,7 @@ static struct v3 kisses[KISSES];
 static double kiss_r[KISSES];
 static struct v3 ahead, right, up;
 
-/* --- arithmetic ------------------------------------------------------------- */
+/* --- arithmetic -------------------------------------------------------- */
 
 static struct v3
 vec(double x, double y, double z)
@@ -142,7 +142,7 @@ cloud(double x, double y, int layer)
 	    layer + 1) + 0.15 * noise(4.3 * x, 4.3 * y, layer + 2);
 }
 
-/* --- surfaces ---------------------------------------------------------------- */
+/* --- surfaces ---------------------------------------------------------- */
 
 static void
 shade_table(struct hit *h)
@@ -321,7 +321,7 @@ shade_lemon(struct hit *h)
 	h->gloss = 0.30;
 }
 
-/* --- intersections ------------------------------------------------------------ */
+/* --- intersections ----------------------------------------------------- */
 
 static void
 hit_floor(struct v3 o, struct v3 d, struct hit *best, double y, double r,
@@ -413,7 +413,7 @@ trace(struct v3 o, struct v3 d)
 	return best;
 }
 
-/* --- light -------------------------------------------------------------------- */
+/* --- light ------------------------------------------------------------- */
 
 /*
  * How much of the window a point sees past an upright cylinder at (cx,cz):
@@ -498,7 +498,7 @@ light_up(const struct hit *h, struct v3 d)
 	return add(c, vec(1.0, 0.97, 0.92), 1.5 * shine);
 }
 
-/* --- the camera ----------------------------------------------------------------- */
+/* --- the camera -------------------------------------------------------- */
 
 static void
 set_scene(void)

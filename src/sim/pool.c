@@ -38,7 +38,7 @@ struct pool {
 	pthread_t clock;
 };
 
-/* --- workers ---------------------------------------------------------------------- */
+/* --- workers ----------------------------------------------------------- */
 
 static struct task *
 take_work(struct pool *p)
@@ -77,7 +77,7 @@ work(void *arg)
 	return NULL;
 }
 
-/* --- the clock ---------------------------------------------------------------------- */
+/* --- the clock --------------------------------------------------------- */
 
 /*
  * Unlink up to BATCH tasks that are due or gone. Returns how many; *next_ms
@@ -150,7 +150,7 @@ run_clock(void *arg)
 	return NULL;
 }
 
-/* --- the pool ------------------------------------------------------------------------ */
+/* --- the pool ---------------------------------------------------------- */
 
 struct pool *
 pool_new(int workers)

@@ -297,7 +297,7 @@ static const char *const niches[FOOD__COUNT][4] = {
 	    "Coastal bistro", "Poke and salad kitchen" },
 };
 
-/* --- slots ------------------------------------------------------------------- */
+/* --- slots ------------------------------------------------------------- */
 
 static const struct style_look *
 look_of(const struct voice *v, int i)
@@ -417,7 +417,7 @@ prose_niche(const struct voice *v, int i, char *buf, size_t size)
 	return buf;
 }
 
-/* --- fields made of parts -------------------------------------------------------- */
+/* --- fields made of parts ---------------------------------------------- */
 
 static void
 add_lettering(const struct voice *v, int i, struct strbuf *out)

@@ -73,7 +73,7 @@ add_text(struct strbuf *sb, const char *text)
 	strbuf_addstr(sb, text);
 }
 
-/* --- pictures ------------------------------------------------------------------- */
+/* --- pictures ---------------------------------------------------------- */
 
 static enum err_code
 add_base64(struct sim_request *r, const char *text, size_t len, struct err *e)
@@ -82,7 +82,8 @@ add_base64(struct sim_request *r, const char *text, size_t len, struct err *e)
 	enum err_code rc;
 
 	if (r->n_pictures == SIM_MAX_PICTURES)
-		return err_set(e, ERR_INVALID, "Too many images in the request.");
+		return err_set(e, ERR_INVALID,
+		    "Too many images in the request.");
 	slot = &r->pictures[r->n_pictures];
 	rc = base64_decode_to(slot, text, len, e);
 	if (rc != ERR_OK || image_sniff(slot->buf, slot->len) == IMAGE_NONE)
@@ -106,7 +107,7 @@ add_data_uri(struct sim_request *r, const char *uri, struct err *e)
 	return add_base64(r, comma + 1, strlen(comma + 1), e);
 }
 
-/* --- sizes ---------------------------------------------------------------------- */
+/* --- sizes ------------------------------------------------------------- */
 
 static enum err_code
 set_size(struct sim_request *r, const char *size, struct err *e)
@@ -191,7 +192,7 @@ find_ratio(const char *text, long *a, long *b)
 	return found;
 }
 
-/* --- schemas ----------------------------------------------------------------------- */
+/* --- schemas ----------------------------------------------------------- */
 
 /* The end of the JSON object that begins at p, by its braces. */
 static const char *
@@ -285,7 +286,7 @@ settle_schema(struct sim_request *r, struct json_object *schema,
 	snprintf(r->schema_name, sizeof(r->schema_name), "%s", name);
 }
 
-/* --- the four shapes ------------------------------------------------------------------ */
+/* --- the four shapes --------------------------------------------------- */
 
 static enum err_code
 read_part_of_message(struct sim_request *r, const struct json_object *part,
@@ -398,7 +399,8 @@ static enum err_code
 add_file(struct sim_request *r, const struct part *p, struct err *e)
 {
 	if (r->n_pictures == SIM_MAX_PICTURES)
-		return err_set(e, ERR_INVALID, "Too many images in the request.");
+		return err_set(e, ERR_INVALID,
+		    "Too many images in the request.");
 	if (image_sniff(p->data, p->len) == IMAGE_NONE)
 		return err_set(e, ERR_INVALID, "Invalid image file or mode for "
 		    "'%s'. Supported are PNG, JPEG, WebP and GIF.", p->name);
@@ -535,7 +537,7 @@ read_gemini(struct sim_request *r, const char *path, struct err *e)
 	return ERR_OK;
 }
 
-/* --- all of it ----------------------------------------------------------------------- */
+/* --- all of it --------------------------------------------------------- */
 
 static enum err_code
 read_json(struct sim_request *r, const struct sim_input *in, struct err *e)

@@ -64,7 +64,7 @@ struct script {
 	int n;
 };
 
-/* --- reading -------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------- */
 
 static void
 rule_release(struct rule *r)
@@ -217,7 +217,7 @@ read_rules(const struct json_object *list, struct rule **out, int *out_n,
 	return ERR_OK;
 }
 
-/* --- the script -------------------------------------------------------------------- */
+/* --- the script -------------------------------------------------------- */
 
 struct script *
 script_new(void)
@@ -314,7 +314,7 @@ out:
 	return rc;
 }
 
-/* --- applying it ---------------------------------------------------------------------- */
+/* --- applying it ------------------------------------------------------- */
 
 /* By the name it was given or by one of its own members. */
 static bool

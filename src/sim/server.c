@@ -64,7 +64,8 @@ struct call {
 	bool gone;		/* nobody waits for the answer */
 	bool stalled;
 	enum sim_kind kind;
-	char *path, *key, *content_type;	/* owned; the last two may be NULL */
+	char *path;		/* owned, as are the next two */
+	char *key, *content_type;	/* NULL: none */
 	char base_url[160];
 	struct strbuf body;
 	struct fault fault;
@@ -76,7 +77,7 @@ struct call {
 	char *system, *prompt;	/* owned */
 };
 
-/* --- a call ------------------------------------------------------------------------ */
+/* --- a call ------------------------------------------------------------ */
 
 static bool
 is_plain_host(const char *s)
@@ -131,7 +132,7 @@ call_free(struct call *c)
 	free(c);
 }
 
-/* --- in the pool ---------------------------------------------------------------------- */
+/* --- in the pool ------------------------------------------------------- */
 
 static void
 build(struct task *t)
@@ -186,7 +187,7 @@ client_is_gone(struct task *t)
 	    (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-/* --- interrupted answers ---------------------------------------------------------------- */
+/* --- interrupted answers ----------------------------------------------- */
 
 /* Disconnecting a TCP socket sends RST at once, where close() would say a
  * polite goodbye first. */
@@ -237,7 +238,7 @@ read_nothing(void *cls, uint64_t pos, char *buf, size_t max)
 	return 0;
 }
 
-/* --- answering ---------------------------------------------------------------------------- */
+/* --- answering --------------------------------------------------------- */
 
 static struct MHD_Response *
 make_response(struct call *c)
@@ -318,7 +319,7 @@ start_call(struct call *c)
 	return MHD_YES;
 }
 
-/* --- the simulator's own resources ------------------------------------------------------------ */
+/* --- the simulator's own resources ------------------------------------- */
 
 static enum MHD_Result
 answer_own(struct call *c, char *text)
@@ -417,7 +418,7 @@ dispatch(struct call *c, const char *method)
 	return refuse(c, 404, "There is nothing at this address.");
 }
 
-/* --- what libmicrohttpd calls --------------------------------------------------------------- */
+/* --- what libmicrohttpd calls ------------------------------------------ */
 
 static enum MHD_Result
 on_request(void *cls, struct MHD_Connection *conn, const char *url,
@@ -499,7 +500,7 @@ on_connection(void *cls, struct MHD_Connection *conn, void **socket_cls,
 		counters_connection(s->counters);
 }
 
-/* --- starting and stopping -------------------------------------------------------------------- */
+/* --- starting and stopping --------------------------------------------- */
 
 static bool
 is_loopback(const struct sockaddr *a)

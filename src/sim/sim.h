@@ -51,7 +51,7 @@ const char *sim_kind_name(enum sim_kind k);	/* "chat", ... */
 
 enum answer_format { FORMAT_TEXT, FORMAT_JSON_OBJECT, FORMAT_JSON_SCHEMA };
 
-/* --- request.c: what was asked --------------------------------------------- */
+/* --- request.c: what was asked ----------------------------------------- */
 
 struct sim_request {
 	enum sim_kind kind;
@@ -93,7 +93,7 @@ void sim_request_release(struct sim_request *r);
 /* Which call a path asks for; false when it is none. */
 bool sim_kind_of_path(const char *path, enum sim_kind *out);
 
-/* --- multipart.c -------------------------------------------------------------- */
+/* --- multipart.c ------------------------------------------------------- */
 
 struct part {
 	char name[64];
@@ -106,7 +106,7 @@ struct part {
 int multipart_split(const char *content_type, const char *body, size_t len,
     struct part *out, int max);
 
-/* --- words.c, lexicon.c: what a prompt speaks of --------------------------------- */
+/* --- words.c, lexicon.c: what a prompt speaks of ----------------------- */
 
 #define FACTS_MAX_NICHES 12
 #define FACTS_MAX_HEXES 8
@@ -167,7 +167,7 @@ bool lexicon_is_stop_word(const char *word, size_t len);
 /* The name for a colour a person would use ("golden brown"). */
 const char *lexicon_color_name(int r, int g, int b);
 
-/* --- look.c: what is in an input picture --------------------------------------- */
+/* --- look.c: what is in an input picture ------------------------------- */
 
 #define LOOK_MAX_COLORS 4
 
@@ -184,13 +184,13 @@ bool look_at(const struct strbuf *file, struct look *out);
 /* True-colour pixels for gdImageDestroy(), or NULL. */
 struct gdImageStruct *look_decode(const struct strbuf *file);
 
-/* --- chat.c, prose.c: answers in words ------------------------------------------ */
+/* --- chat.c, prose.c: answers in words --------------------------------- */
 
 /* The content of an answer as JSON text that fits the schema, or prose when
  * no schema was asked for. */
 void chat_write(const struct sim_request *r, struct strbuf *out);
 
-/* --- draw.c, letters.c, photo.c: pictures ---------------------------------------- */
+/* --- draw.c, letters.c, photo.c: pictures ------------------------------ */
 
 /* A PNG for a request that wants a picture. ERR_INVALID: an input picture
  * cannot be decoded; ERR_SYSTEM: no memory. */
@@ -200,7 +200,7 @@ enum err_code draw_picture(const struct sim_request *r, struct strbuf *png,
 /* A JPEG of a lemon tart; orientation 0 (no tag) or 1..8. */
 enum err_code photo_draw(int orientation, struct strbuf *out, struct err *e);
 
-/* --- script.c: faults --------------------------------------------------------------- */
+/* --- script.c: faults -------------------------------------------------- */
 
 enum fault_type {
 	FAULT_NONE,
@@ -246,7 +246,7 @@ void script_apply(struct script *s, const struct sim_request *r,
     struct fault *out);
 void fault_release(struct fault *f);
 
-/* --- answer.c: the providers' shapes ------------------------------------------------- */
+/* --- answer.c: the providers' shapes ----------------------------------- */
 
 struct answer {
 	int status;
@@ -269,7 +269,7 @@ void gallery_put(const char *hash, const struct strbuf *png);
 bool gallery_get(const char *hash, struct strbuf *out);
 void gallery_clear(void);
 
-/* --- counters.c ------------------------------------------------------------------------ */
+/* --- counters.c -------------------------------------------------------- */
 
 struct counters;
 
@@ -297,7 +297,7 @@ void counters_done(struct counters *c, const struct outcome *o);
 char *counters_text(struct counters *c);
 char *counters_requests_text(struct counters *c, int last);
 
-/* --- pool.c: workers and the clock --------------------------------------------------------- */
+/* --- pool.c: workers and the clock ------------------------------------- */
 
 /*
  * Something that is built by a worker and then waits for its time.  The pool
@@ -325,7 +325,7 @@ bool pool_wait(struct pool *p, struct task *t);
 /* The memory of an answer is free again. */
 void pool_returned(struct pool *p, size_t bytes);
 
-/* --- server.c ------------------------------------------------------------------------------- */
+/* --- server.c ---------------------------------------------------------- */
 
 struct server_options {
 	const char *host;

@@ -3,8 +3,9 @@
  *
  * The prompts of our client hold user text in blocks (<<<brief ... brief>>>)
  * and short lines with a label ("COUNT: 3", "INDEX: 1", "NICHE: ...",
- * "SUBJECT: ...", "Text: OFF", "Branding: OFF").  Where they are present they decide; a prompt
- * written by somebody else still gets a sensible reading from its words.
+ * "SUBJECT: ...", "Text: OFF", "Branding: OFF").  Where they are present they
+ * decide; a prompt written by somebody else still gets a sensible reading
+ * from its words.
  *
  * The subject is found by splitting the brief at stop words and punctuation
  * into runs; a run that ends in a word of the food lexicon wins, the earlier
@@ -28,7 +29,7 @@ struct run {			/* words between two stop words */
 	int score;
 };
 
-/* --- words ------------------------------------------------------------------ */
+/* --- words ------------------------------------------------------------- */
 
 /* Bytes above 0x7f are letters of some language, but for the general
  * punctuation block (dashes, typographic quotes) and CJK stops. */
@@ -78,7 +79,7 @@ breaks_run(const char *w, size_t len)
 	return len > 2 && w[len - 2] == '\'';	/* Luna's */
 }
 
-/* --- runs --------------------------------------------------------------------- */
+/* --- runs -------------------------------------------------------------- */
 
 /* Cut the run behind its last word of food and to a few words before. */
 static void
@@ -230,7 +231,7 @@ food_in(const char *phrase)
 	return found;
 }
 
-/* --- the conventions of our prompts ---------------------------------------------- */
+/* --- the conventions of our prompts ------------------------------------ */
 
 /* The text between "<<<name" and "name>>>"; NULL when there is none. */
 static const char *
@@ -415,7 +416,7 @@ find_lettering(const char *text, struct facts *f)
 	}
 }
 
-/* --- counts ------------------------------------------------------------------------ */
+/* --- counts ------------------------------------------------------------ */
 
 static int
 number_at(const char *p, size_t *len)
@@ -475,7 +476,7 @@ words_count_near(const char *text, const char *topic)
 	return 0;
 }
 
-/* --- everything -------------------------------------------------------------------- */
+/* --- everything -------------------------------------------------------- */
 
 static void
 find_subject(const char *text, struct facts *f)

@@ -441,6 +441,7 @@ START_TEST(answers_nobody_fetched_are_dropped_with_their_files)
 		cancel_sleep(NULL, 5);
 		http_get_stats(http, &st);
 	} while (st.requests < 2 || st.in_flight > 0);
+	cancel_sleep(NULL, 20);	/* from curl's hands into the group's */
 	ck_assert_int_eq(faccessat(dirfd_, "calls/left.0", F_OK, 0), 0);
 	http_group_free(g);
 	ck_assert_int_eq(faccessat(dirfd_, "calls/left.0", F_OK, 0), -1);
