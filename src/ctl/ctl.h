@@ -29,7 +29,7 @@
 #define MAX_OPTIONS 20		/* different options of one command */
 #define MAX_LINE_BYTES (64 * 1024)
 
-/* --- commands ----------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------- */
 
 struct ctl;
 
@@ -68,7 +68,7 @@ extern const struct ctl_option list_options[];
  * how. The store is open. (watch, and submit --watch) */
 int watch_run(struct ctl *c, const char *run_id);
 
-/* --- one invocation ------------------------------------------------------------- */
+/* --- one invocation ------------------------------------------------------- */
 
 struct given {
 	const char *name;	/* of the option */
@@ -113,7 +113,7 @@ int ctl_check_user(const struct ctl *c);
 /* The run that the operand names, of whichever owner. */
 int ctl_get_run(struct ctl *c, struct run *out);
 
-/* --- printing ------------------------------------------------------------------- */
+/* --- printing ------------------------------------------------------------- */
 
 /* Pretty, with a newline; takes the reference. Returns 0. */
 int print_json(struct json_object *o);
@@ -137,7 +137,7 @@ const char *colour_off(enum colour colour);
 enum colour state_colour(enum state s);
 enum colour stage_colour(enum stage_status s);
 
-/* --- tables ----------------------------------------------------------------------- */
+/* --- tables --------------------------------------------------------------- */
 
 struct column {
 	const char *title;

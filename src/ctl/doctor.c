@@ -33,7 +33,7 @@
 #define INDENT "     "		/* faults, beneath their check */
 #define ENV_FILE_NAME "churns.env"
 
-/* --- the report ----------------------------------------------------------------- */
+/* --- the report ----------------------------------------------------------- */
 
 static const char *const level_words[LEVEL__COUNT] = {
 	[LEVEL_OK] = "ok", [LEVEL_WARN] = "warn", [LEVEL_FAIL] = "FAIL",
@@ -130,7 +130,7 @@ print_report_json(const struct report *r)
 	print_json(o);
 }
 
-/* --- the configuration ------------------------------------------------------------ */
+/* --- the configuration ---------------------------------------------------- */
 
 /* Where conf_load() looks; NULL when there is nothing. */
 static char *
@@ -258,7 +258,7 @@ check_configuration(struct report *r, struct ctl *c)
 	strbuf_release(&text);
 }
 
-/* --- keys ----------------------------------------------------------------------- */
+/* --- keys ----------------------------------------------------------------- */
 
 static void
 check_keys(struct report *r, const struct conf *conf)
@@ -304,7 +304,7 @@ check_env_file(struct report *r, const struct ctl *c)
 	free(path);
 }
 
-/* --- models --------------------------------------------------------------------- */
+/* --- models --------------------------------------------------------------- */
 
 /* What a provider is asked for, "image_eval, strategy_niche"; how many. */
 static int
@@ -388,7 +388,7 @@ check_models(struct report *r, const struct conf *conf)
 	strbuf_release(&off);
 }
 
-/* --- the whole ------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------ */
 
 /* 78: mend the configuration; 1: mend the machine; 0: nothing in the way. */
 static int

@@ -26,9 +26,10 @@
 #define LITTLE_SPACE (1024 * MIB)	/* a few hundred runs with pictures */
 #define NO_SPACE (16 * MIB)
 #define LONGEST_SOCKET "wake/runner.4194304"	/* the kernel's largest pid */
+#define ONE_PAGE 4096		/* a database as small as this has no table */
 #define SHOWN_AGE_MS (24 * 3600 * 1000LL)	/* older rows are forgotten ones */
 
-/* --- directories ------------------------------------------------------------------ */
+/* --- directories ---------------------------------------------------------- */
 
 /* The deepest directory of path that exists; the caller's. */
 static char *
@@ -166,7 +167,7 @@ check_helper(struct report *r, const struct settings *s)
 		report_add(r, LEVEL_OK, "image_helper", "%s", path);
 }
 
-/* --- the database ------------------------------------------------------------------- */
+/* --- the database --------------------------------------------------------- */
 
 /* Files beside the database before it is looked at. */
 struct beside {
@@ -192,17 +193,20 @@ look_beside(const char *db)
 	return b;
 }
 
-/* See the essay. Without its lock file it is a lone copy, which opening for
- * writing would give one. */
+/*
+ * See the essay. Opening for writing would give a lone copy its lock file, and
+ * its tables to a database that has none; there the two files stay.
+ */
 static void
-leave_as_it_was(const struct service *s, const char *db,
+leave_as_it_was(const struct service *s, const char *db, off_t size,
     const struct beside *before)
 {
 	struct beside now = look_beside(db);
 	struct store *st = NULL;
 
-	if ((now.log == before->log && now.index == before->index) ||
-	    before->log || before->index || !before->turn)
+	if (before->log || before->index || (!now.log && !now.index))
+		return;
+	if (!before->turn || size <= ONE_PAGE)
 		return;
 	if (service_open_store(s, false, false, 1, &st, NULL) == ERR_OK)
 		store_close(st);
@@ -299,7 +303,7 @@ check_database(struct report *r, const struct service *s)
 		check_processes(r, st);
 		store_close(st);
 	}
-	leave_as_it_was(s, db, &before);
+	leave_as_it_was(s, db, sb.st_size, &before);
 out:
 	free(dir);
 }

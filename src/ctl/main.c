@@ -69,7 +69,7 @@ static const struct ctl_option common_options[N_COMMON] = {
 	{ "help", NULL, "print this" },
 };
 
-/* --- help ----------------------------------------------------------------------- */
+/* --- help ----------------------------------------------------------------- */
 
 static void
 print_option(FILE *to, const struct ctl_option *o)
@@ -113,7 +113,7 @@ help(FILE *to)
 	    to);
 }
 
-/* --- reading the command line -------------------------------------------------------- */
+/* --- reading the command line --------------------------------------------- */
 
 static const struct command *
 find_command(const char *name)
@@ -239,7 +239,7 @@ without_command(int argc, char **argv)
 	return 0;
 }
 
-/* --- running -------------------------------------------------------------------- */
+/* --- running -------------------------------------------------------------- */
 
 /* Keys may come into our memory: it goes neither into a file nor to anybody
  * who attaches. */

@@ -25,7 +25,7 @@ const struct ctl_option list_options[] = {
 	{ NULL, NULL, NULL }
 };
 
-/* --- list ----------------------------------------------------------------------- */
+/* --- list ----------------------------------------------------------------- */
 
 /* 0, or the exit status. */
 static int
@@ -153,7 +153,7 @@ cmd_list(struct ctl *c)
 	return status;
 }
 
-/* --- queue ---------------------------------------------------------------------- */
+/* --- queue ---------------------------------------------------------------- */
 
 static struct json_object *
 queue_view(const struct queue_figures *q, char *const *running,
@@ -218,7 +218,7 @@ cmd_queue(struct ctl *c)
 	return 0;
 }
 
-/* --- cancel --------------------------------------------------------------------- */
+/* --- cancel --------------------------------------------------------------- */
 
 static void
 tell_cancelled(const struct ctl *c, enum cancel_outcome outcome,

@@ -52,7 +52,7 @@ ctl_misuse(const struct ctl *c, const char *fmt, ...)
 	return CTL_USAGE;
 }
 
-/* --- the configuration ------------------------------------------------------------ */
+/* --- the configuration ---------------------------------------------------- */
 
 static int
 tell_problems(struct problems *problems, enum err_code rc)
@@ -86,7 +86,7 @@ ctl_load_all(struct ctl *c)
 	return tell_problems(&problems, rc);
 }
 
-/* --- the database ------------------------------------------------------------------- */
+/* --- the database --------------------------------------------------------- */
 
 int
 ctl_check_user(const struct ctl *c)

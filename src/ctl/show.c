@@ -79,7 +79,7 @@ parsed(const char *text)
 	return o;
 }
 
-/* --- the head ------------------------------------------------------------------- */
+/* --- the head ------------------------------------------------------------- */
 
 static void
 line(const char *name, const char *text)
@@ -152,7 +152,7 @@ print_request(const struct run *r)
 	json_object_put(inputs);
 }
 
-/* --- stages --------------------------------------------------------------------- */
+/* --- stages --------------------------------------------------------------- */
 
 static void
 print_stages(const struct stage_list *l)
@@ -192,7 +192,7 @@ print_stages(const struct stage_list *l)
 	strbuf_release(&text);
 }
 
-/* --- pictures and warnings ------------------------------------------------------------ */
+/* --- pictures and warnings ------------------------------------------------ */
 
 /* Absolute paths of the pictures that were made, in order of their variant. */
 static struct json_object *
@@ -271,7 +271,7 @@ print_warnings(const struct run *r)
 	json_object_put(list);
 }
 
-/* --- show ----------------------------------------------------------------------- */
+/* --- show ----------------------------------------------------------------- */
 
 static struct json_object *
 story_view(const struct ctl *c, const struct story *s)
@@ -318,7 +318,7 @@ cmd_show(struct ctl *c)
 	return status;
 }
 
-/* --- calls ---------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------- */
 
 static struct json_object *
 call_view(const struct call_row *r)

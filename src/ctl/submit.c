@@ -50,7 +50,7 @@ static const struct {
 	{ "language", "language", NULL },
 };
 
-/* --- the form ------------------------------------------------------------------- */
+/* --- the form ------------------------------------------------------------- */
 
 static enum err_code
 add_text(struct form *f, const char *name, const char *value, struct err *e)
@@ -106,7 +106,7 @@ add_brand_kit(const struct ctl *c, struct form *f, struct err *e)
 	return rc;
 }
 
-/* --- the picture ---------------------------------------------------------------- */
+/* --- the picture ---------------------------------------------------------- */
 
 /* Only a file that has an end is read to its end. */
 static enum err_code
@@ -206,7 +206,7 @@ out:
 	return rc;
 }
 
-/* --- the answer ----------------------------------------------------------------- */
+/* --- the answer ----------------------------------------------------------- */
 
 /* One fault a line; what was typed is named by its field. */
 static void
@@ -262,7 +262,7 @@ print_result(const struct ctl *c, const struct submit_result *r,
 	return true;
 }
 
-/* --- submitting ------------------------------------------------------------------- */
+/* --- submitting ----------------------------------------------------------- */
 
 static int
 check_usage(const struct ctl *c)

@@ -32,7 +32,7 @@ print_json(struct json_object *o)
 	return 0;
 }
 
-/* --- cleaning ------------------------------------------------------------------- */
+/* --- cleaning ------------------------------------------------------------- */
 
 /* Bytes of the character at s; 0 when there is none. */
 static size_t
@@ -94,7 +94,7 @@ print_plain(const char *s)
 	strbuf_release(&text);
 }
 
-/* --- figures -------------------------------------------------------------------- */
+/* --- figures -------------------------------------------------------------- */
 
 int
 money_decimals(int64_t nano, int min_decimals)
@@ -141,7 +141,7 @@ time_text(int64_t ms, char out[CLOCK_TEXT_MAX])
 	return clock_format(ms - ms % 1000, out);
 }
 
-/* --- colours -------------------------------------------------------------------- */
+/* --- colours -------------------------------------------------------------- */
 
 static bool
 is_coloured(void)
@@ -212,7 +212,7 @@ stage_colour(enum stage_status s)
 	return COLOUR_NONE;
 }
 
-/* --- tables --------------------------------------------------------------------- */
+/* --- tables --------------------------------------------------------------- */
 
 void
 table_init(struct table *t, const struct column *columns, int n_columns)

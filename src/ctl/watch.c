@@ -20,7 +20,7 @@
 #define NAME_WIDTH 17
 #define STATUS_WIDTH 9
 
-/* --- one event ------------------------------------------------------------------ */
+/* --- one event ------------------------------------------------------------ */
 
 /* How a job told its end: the last event of its kind. */
 static enum state
@@ -107,7 +107,7 @@ print_events_json(const char *run_id, const struct event_list *l)
 	json_object_put(view);
 }
 
-/* --- following ------------------------------------------------------------------ */
+/* --- following ------------------------------------------------------------ */
 
 struct follower {
 	struct ctl *c;

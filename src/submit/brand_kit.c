@@ -11,16 +11,22 @@
  */
 #include "internal.h"
 
+#include <stdint.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "digest.h"
 #include "file.h"
 #include "xalloc.h"
 
-#define LONG_STRING_BYTES 8192
+/* Longer than any text that is taken could be, were every character of it
+ * written as two escapes: 32000 characters, the most a setting allows. */
+#define LONG_STRING_BYTES (32000 * 12 + 1)
 #define MAX_LONG_STRINGS 8
+#define MAX_KIT_BYTES (1024 * 1024)	/* of JSON without its long strings */
 #define LONG_MARK "@long:"
 #define DECODE_BYTES 49152
+#define WINDOW_BYTES (1024 * 1024)	/* read before its pages are forgotten */
 
 struct span {
 	const char *p;
@@ -29,6 +35,7 @@ struct span {
 
 struct compact {
 	struct strbuf text;
+	bool mapped;		/* what is read is a mapped file */
 	struct span longs[MAX_LONG_STRINGS];
 	int n;
 };
@@ -49,16 +56,44 @@ brand_kit_release(struct brand_kit *k, int uploads_dirfd)
 
 /* --- long strings out ----------------------------------------------------------- */
 
+/*
+ * The pages from from to to have been read and will be read again, if at all,
+ * from the file: they need not stay in this process's memory.
+ */
+static void
+forget(bool mapped, const char *from, const char *to)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)from + page - 1) & ~(page - 1);
+	uintptr_t last = (uintptr_t)to & ~(page - 1);
+
+	if (mapped && first < last)
+		madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
+/* The end of a string that begins behind its opening quote. */
+static const char *
+string_end(const struct compact *c, const char *begin, const char *end)
+{
+	const char *q = begin, *from, *stop;
+
+	do {
+		from = q;
+		stop = end - q > WINDOW_BYTES ? q + WINDOW_BYTES : end;
+		while (q < stop && *q != '"')
+			q += *q == '\\' && q + 1 < end ? 2 : 1;
+		if (q >= stop)
+			forget(c->mapped, from, q);
+	} while (q < end && *q != '"');
+	return q;
+}
+
 /* One string, p at its opening quote; returns what follows it. */
 static const char *
 compact_string(struct compact *c, const char *p, const char *end)
 {
-	const char *begin = p + 1, *q = begin;
+	const char *begin = p + 1, *q = string_end(c, begin, end);
 
-	while (q < end && *q != '"')
-		q += *q == '\\' && q + 1 < end ? 2 : 1;
-	if (q > end)
-		q = end;
 	if ((size_t)(q - begin) < LONG_STRING_BYTES ||
 	    c->n == MAX_LONG_STRINGS) {
 		strbuf_add(&c->text, p, (size_t)(q - p));
@@ -93,24 +128,24 @@ compact_json(struct compact *c, const char *text, size_t len)
 	}
 }
 
-/* The text of a member, wherever it is; false when it is absent or null. */
-static bool
-member_span(const struct compact *c, const struct json_object *kit,
-    const char *key, struct span *out)
+/* Is s the mark of a long string, and of which? */
+static const struct span *
+marked(const struct compact *c, const char *s)
 {
-	const char *s = json_get_str(kit, key);
 	int64_t n;
 
-	if (s == NULL || *s == '\0')
-		return false;
-	if (strncmp(s, LONG_MARK, strlen(LONG_MARK)) == 0 &&
-	    parse_int(s + strlen(LONG_MARK), &n) && n >= 0 && n < c->n) {
-		*out = c->longs[n];
-		return true;
-	}
-	out->p = s;
-	out->len = strlen(s);
-	return true;
+	if (strncmp(s, LONG_MARK, strlen(LONG_MARK)) != 0 ||
+	    !parse_int(s + strlen(LONG_MARK), &n) || n < 0 || n >= c->n)
+		return NULL;
+	return &c->longs[n];
+}
+
+/* Longer than limit characters? NULL is not. */
+static bool
+is_too_long(const struct compact *c, const char *s, int limit)
+{
+	return s != NULL && (marked(c, s) != NULL ||
+	    utf8_length(s, strlen(s)) > limit);
 }
 
 /* --- colours -------------------------------------------------------------------- */
@@ -166,7 +201,8 @@ is_number(struct json_object *v)
 
 /* One colour, checked; the accepted copy, or NULL after telling a fault. */
 static struct json_object *
-read_color(struct json_object *color, size_t i, struct faults *faults)
+read_color(const struct compact *c, struct json_object *color, size_t i,
+    struct faults *faults)
 {
 	const char *hex, *role, *label;
 	struct json_object *out, *ratio;
@@ -193,8 +229,7 @@ read_color(struct json_object *color, size_t i, struct faults *faults)
 	    (!is_number(ratio) || !(share >= 0) || share > 1))
 		faults_rule(faults, "brand_kit", "The ratio of colour %zu of "
 		    "the brand kit must be a number from 0 to 1.", i + 1);
-	else if (label != NULL &&
-	    utf8_length(label, strlen(label)) > MAX_LABEL_CHARS)
+	else if (is_too_long(c, label, MAX_LABEL_CHARS))
 		faults_rule(faults, "brand_kit", "The label of colour %zu of "
 		    "the brand kit is longer than %d characters.", i + 1,
 		    MAX_LABEL_CHARS);
@@ -228,7 +263,8 @@ is_duplicate(const struct json_object *colors, const char *hex)
 }
 
 static struct json_object *
-read_colors(const struct json_object *kit, struct faults *faults)
+read_colors(const struct compact *c, const struct json_object *kit,
+    struct faults *faults)
 {
 	struct json_object *list = json_get(kit, "colors"), *out, *color;
 	size_t i, n;
@@ -248,7 +284,7 @@ read_colors(const struct json_object *kit, struct faults *faults)
 	}
 	out = json_object_new_array();
 	for (i = 0; i < n; i++) {
-		color = read_color(json_object_array_get_idx(list, i), i,
+		color = read_color(c, json_object_array_get_idx(list, i), i,
 		    faults);
 		if (color == NULL)
 			continue;
@@ -283,24 +319,74 @@ payload(struct span s)
 	return s;
 }
 
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *p = strchr(digits, tolower((unsigned char)c));
+
+	return c != '\0' && p != NULL ? (int)(p - digits) : -1;
+}
+
 /*
- * Decode into fd. JSON may write "/" as "\/", which is the one escape base64
- * text can have; false when it is not base64 or too large.
+ * The next character of a JSON string as it stands in its text: '+' and '/'
+ * may be written as escapes, and line breaks can only be. Other escapes are
+ * not base64: -1.
  */
+static int
+next_char(struct span s, size_t *at)
+{
+	char c = s.p[(*at)++];
+	int value = 0, digit, i;
+
+	if (c != '\\')
+		return (unsigned char)c;
+	if (*at == s.len)
+		return -1;
+	c = s.p[(*at)++];
+	switch (c) {
+	case '/':
+		return '/';
+	case 'n':
+	case 'r':
+	case 't':
+		return ' ';	/* white space, which base64 may have */
+	case 'u':
+		break;
+	default:
+		return -1;
+	}
+	for (i = 0; i < 4; i++) {
+		digit = *at < s.len ? hex_digit(s.p[(*at)++]) : -1;
+		if (digit < 0)
+			return -1;
+		value = value * 16 + digit;
+	}
+	return value < 0x80 ? value : -1;
+}
+
+/* Decode into fd; false when it is not base64 or too large. */
 static bool
-decode_to_fd(struct span s, int fd, enum err_code *rc, struct err *e)
+decode_to_fd(struct span s, bool mapped, int fd, enum err_code *rc,
+    struct err *e)
 {
 	struct base64_decode_ctx ctx;
 	uint8_t bytes[BASE64_DECODE_LENGTH(DECODE_BYTES)];
 	char chunk[DECODE_BYTES];
 	int64_t total = 0;
-	size_t at = 0, n, got;
+	size_t at = 0, from, n, got;
+	int c;
 
 	base64_decode_init(&ctx);
 	while (at < s.len) {
-		for (n = 0; n < sizeof(chunk) && at < s.len; at++)
-			if (s.p[at] != '\\')
-				chunk[n++] = s.p[at];
+		from = at;
+		for (n = 0; n < sizeof(chunk) && at < s.len; n++) {
+			c = next_char(s, &at);
+			if (c < 0)
+				return false;
+			chunk[n] = (char)c;
+		}
+		forget(mapped, s.p + from, s.p + at);
 		got = sizeof(bytes);
 		if (!base64_decode_update(&ctx, &got, bytes, n, chunk))
 			return false;
@@ -315,7 +401,7 @@ decode_to_fd(struct span s, int fd, enum err_code *rc, struct err *e)
 }
 
 static enum err_code
-read_logo(const struct conf *conf, int dirfd, struct span s,
+read_logo(const struct conf *conf, int dirfd, struct span s, bool mapped,
     struct brand_kit *k, struct err *e)
 {
 	enum err_code rc = ERR_OK;
@@ -326,9 +412,9 @@ read_logo(const struct conf *conf, int dirfd, struct span s,
 	rc = upload_create(dirfd, &name, &fd, e);
 	if (rc != ERR_OK)
 		return rc;
-	if (!decode_to_fd(payload(s), fd, &rc, e))
+	if (!decode_to_fd(payload(s), mapped, fd, &rc, e))
 		k->warning = xstrdup("The logo could not be read and was left "
-		    "out: it is not base64 text of a picture.");
+		    "out: it is not base64 text, or has more than 50 MiB.");
 	if (rc != ERR_OK || k->warning != NULL)
 		goto out;
 	type = image_sniff_fd(fd);
@@ -360,31 +446,63 @@ put_voice(const struct conf *conf, const struct compact *c,
     struct faults *faults)
 {
 	struct json_object *v = json_get(in, "brand_voice_description");
-	struct span s = { NULL, 0 };
-	int64_t chars = 0;
+	const char *voice = json_get_str(in, "brand_voice_description");
 
 	if (v != NULL && !is_kind(v, json_type_string))
 		faults_rule(faults, "brand_kit",
 		    "brand_kit.brand_voice_description must be text.");
-	else if (member_span(c, in, "brand_voice_description", &s))
-		chars = utf8_length(s.p, s.len);
-	if (chars > conf->settings.max_voice_chars)
-		faults_rule(faults, "brand_kit", "The brand voice has %lld "
-		    "characters; at most %d are taken.", (long long)chars,
+	else if (is_too_long(c, voice, conf->settings.max_voice_chars))
+		faults_rule(faults, "brand_kit", "The description of the "
+		    "brand's voice is longer than %d characters.",
 		    conf->settings.max_voice_chars);
-	json_put_str(out, "brand_voice_description",
-	    json_get_str(in, "brand_voice_description"));
+	json_put_str(out, "brand_voice_description", voice);
 }
 
-/* An analysis of ours; what a browser made up for itself is dropped, since it
- * would keep the logo from being looked at. */
+/*
+ * An analysis of ours that comes back with a kit. What a browser made up for
+ * itself is dropped, since it would keep the logo from being looked at.
+ */
 static void
-put_analysis(const struct json_object *in, struct json_object *out)
+put_analysis(const struct compact *c, const struct json_object *in,
+    struct json_object *out)
 {
+	static const char *const kept[] = { "logo_style", "contains_text",
+		"extracted_text", "dominant_colors" };
 	struct json_object *a = json_get_obj(in, "logo_analysis");
+	struct json_object *copy;
+	const char *style = json_get_str(a, "logo_style");
+	size_t i;
 
-	json_put_obj(out, "logo_analysis",
-	    json_get_str(a, "logo_style") != NULL ? json_copy(a) : NULL);
+	if (style == NULL || is_too_long(c, style, MAX_ANALYSIS_CHARS) ||
+	    is_too_long(c, json_get_str(a, "extracted_text"),
+	    MAX_ANALYSIS_CHARS)) {
+		json_put_null(out, "logo_analysis");
+		return;
+	}
+	copy = json_object_new_object();
+	for (i = 0; i < ARRAY_LEN(kept); i++)
+		json_put_obj(copy, kept[i], json_copy(json_get(a, kept[i])));
+	json_put_obj(out, "logo_analysis", copy);
+}
+
+/* Where the text of the logo lies; false when there is none. */
+static bool
+find_logo(const struct compact *c, const struct json_object *in,
+    struct span *out)
+{
+	const char *s = json_get_str(in, "logo_file_base64");
+	const struct span *far;
+
+	if (s == NULL || *s == '\0')
+		return false;
+	far = marked(c, s);
+	if (far != NULL) {
+		*out = *far;
+		return true;
+	}
+	out->p = s;
+	out->len = strlen(s);
+	return true;
 }
 
 static enum err_code
@@ -396,8 +514,12 @@ read_kit(const struct conf *conf, const struct form *f, bool want_logo,
 	enum err_code rc = ERR_OK;
 	struct span s;
 
-	if (strbuf_overflowed(&c->text) ||
-	    json_parse(c->text.buf, c->text.len, &in, e) != ERR_OK) {
+	if (strbuf_overflowed(&c->text)) {
+		faults_rule(faults, "brand_kit", "brand_kit has more than %d "
+		    "bytes besides its logo.", MAX_KIT_BYTES);
+		goto out;
+	}
+	if (json_parse(c->text.buf, c->text.len, &in, e) != ERR_OK) {
 		faults_rule(faults, "brand_kit", "brand_kit is not JSON.");
 		goto out;
 	}
@@ -407,16 +529,16 @@ read_kit(const struct conf *conf, const struct form *f, bool want_logo,
 		goto out;
 	}
 	k->kit = json_object_new_object();
-	json_put_obj(k->kit, "colors", read_colors(in, faults));
+	json_put_obj(k->kit, "colors", read_colors(c, in, faults));
 	put_voice(conf, c, in, k->kit, faults);
 	json_put_null(k->kit, "saved_logo_path_in_run_dir");
-	put_analysis(in, k->kit);
+	put_analysis(c, in, k->kit);
 	logo = json_get(in, "logo_file_base64");
 	if (logo != NULL && !is_kind(logo, json_type_string))
 		faults_rule(faults, "brand_kit",
 		    "brand_kit.logo_file_base64 must be text.");
-	else if (want_logo && member_span(c, in, "logo_file_base64", &s))
-		rc = read_logo(conf, f->uploads_dirfd, s, k, e);
+	else if (want_logo && find_logo(c, in, &s))
+		rc = read_logo(conf, f->uploads_dirfd, s, c->mapped, k, e);
 out:
 	json_object_put(in);
 	return rc;
@@ -426,8 +548,8 @@ enum err_code
 brand_kit_read(const struct conf *conf, const struct form *f, bool want_logo,
     struct brand_kit *out, struct faults *faults, struct err *e)
 {
-	struct compact c = { STRBUF_INIT(MAX_SMALL_JSON_BYTES), { { NULL, 0 } },
-		0 };
+	struct compact c = { STRBUF_INIT(MAX_KIT_BYTES), false,
+		{ { NULL, 0 } }, 0 };
 	struct field_view view = { NULL, 0, NULL };
 	struct brand_kit k = { NULL, NULL, NULL, NULL };
 	enum err_code rc;
@@ -439,6 +561,7 @@ brand_kit_read(const struct conf *conf, const struct form *f, bool want_logo,
 	}
 	if (rc != ERR_OK)
 		return rc;
+	c.mapped = view.map != NULL;
 	compact_json(&c, view.text, view.len);
 	rc = read_kit(conf, f, want_logo, &c, &k, faults, e);
 	field_view_release(&view);

@@ -8,8 +8,8 @@
 #define MAX_BRAND_COLORS 24
 #define MAX_LABEL_CHARS 60
 #define MAX_GOAL_CHARS 300	/* each of the four marketing fields */
-#define MAX_NAME_CHARS 200	/* ids and the like that are only kept */
-#define MAX_SMALL_JSON_BYTES (256 * 1024)	/* a JSON field without its long strings */
+#define MAX_ANALYSIS_CHARS 2000	/* a text of a logo's analysis */
+#define MAX_SMALL_JSON_BYTES (256 * 1024)	/* a JSON field other than brand_kit */
 
 /* --- form.c ------------------------------------------------------------------ */
 

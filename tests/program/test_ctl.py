@@ -162,7 +162,7 @@ class Doctor(Case):
                  "model: openai/gpt-9")
             edit(conf + "/stage_order.yml", "  - style_guide ",
                  "  - style_giude ")
-            edit(conf + "/languages.yml", '"en":', '"enn":')
+            edit(conf + "/platforms.yml", "width: 1080", "width: -7")
             edit(conf + "/prompts/strategy_goals.txt", "{{", "{{no_such_thing}} {{")
             with open(conf + "/schemas/visual_concept.json", "a",
                       encoding="utf-8") as f:
@@ -175,7 +175,7 @@ class Doctor(Case):
             for name, text in (("churns.yml", "wrokers"),
                                ("models.yml", "openai/gpt-9"),
                                ("stage_order.yml", "style_giude"),
-                               ("languages.yml", "enn"),
+                               ("platforms.yml", "width: -7"),
                                ("prompts/strategy_goals.txt", "no_such_thing")):
                 path = os.path.join(s.conf, name)
                 where = "%s:%d: " % (path, line_of(path, text))
@@ -346,11 +346,6 @@ class Doctor(Case):
             def newer():
                 subprocess.run(["sqlite3", path, "INSERT INTO schema_version"
                                 " VALUES (99, 'x')"], check=True)
-
-            def older():
-                subprocess.run(["sqlite3", path, "DELETE FROM schema_version;"
-                                "INSERT INTO schema_version VALUES (0, 'x')"],
-                               check=True)
 
             def foreign():
                 os.unlink(path)

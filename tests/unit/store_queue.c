@@ -186,6 +186,7 @@ START_TEST(whoever_was_cancelled_is_told_so)
 	ck_ok(store_renew(st, &c.ref, 1, T0 + HOUR, &result, &err), &err);
 	ck_assert_int_eq(result, ERR_CANCELLED);
 	ck_assert_int_eq(last_event_seq(1), 1);
+	ck_assert_int_eq(sql_int("SELECT fence FROM jobs"), c.ref.fence + 1);
 }
 END_TEST
 
@@ -323,6 +324,7 @@ START_TEST(a_job_that_keeps_dying_fails_in_the_end)
 	ck_assert_int_eq(c.attempts, 3);
 	ck_assert_int_eq(x.requeued, 0);
 	ck_assert_int_eq(x.failed, 1);
+	ck_assert_int_eq(sql_int("SELECT fence FROM jobs"), c.ref.fence + 1);
 	ck_ok(store_get_run(st, NULL, c.run_id, &r, &err), &err);
 	ck_assert_int_eq(r.status, STATE_FAILED);
 	ck_assert_str_eq(r.error_message, "It was interrupted.");
