@@ -299,6 +299,11 @@ enum err_code conf_load(const struct conf_options *opts,
     struct problems *problems, struct conf **out);
 void conf_free(struct conf *conf);	/* wipes keys */
 
+/* The directory it is (or would be) read from, absolute, to be freed; NULL
+ * after a report. For checking what else is in there. */
+char *conf_find_dir(const struct conf_options *opts,
+    struct problems *problems);
+
 /* One line per missing key ("OPENAI_API_KEY is not set; image_generation
  * needs it (models.yml:12)"), for the runner that must refuse to start. */
 int conf_missing_keys(const struct conf *conf, struct strbuf *out);

@@ -76,7 +76,7 @@ struct plan {
 enum err_code executor_plan(struct executor *x,
     const struct json_object *inputs, struct plan *out, struct err *e);
 
-/* --- executing (runner, churnsctl run) -------------------------------------- */
+/* --- executing (runner, churnsctl run) ------------------------------------ */
 
 struct lane_pool;
 
@@ -116,6 +116,24 @@ enum job_outcome {
 enum job_outcome executor_run(struct executor *x, const struct workshop *w,
     const struct job *job, struct cancel *cancel, const bool *stopping,
     enum state *ended_as, struct err *e);
+
+/*
+ * Run one stage of a stored job in the calling thread, for variant (or
+ * VARIANT_NONE), and forget what it gives.  It sees the inputs and the outputs
+ * of earlier stages as they are stored; nothing is claimed, stored or told,
+ * whatever state the job is in.  Meant for a model that only shows its calls
+ * (model_show_only).  Files are read and made in w->runs_dir/RUN_ID, so to
+ * leave the run's own ones alone that is a place with copies of them.
+ *
+ * *warnings are what the stage wanted said (array; NULL: nothing; caller's),
+ * also when it failed.
+ * Errors: ERR_INVALID (the stage failed, e says how, which is to be expected
+ * when a call had no answer), ERR_NOT_FOUND (no such run, or it has no such
+ * stage), others: the job could not have gone on.
+ */
+enum err_code executor_look(struct executor *x, const struct workshop *w,
+    const struct job *job, const char *stage, int variant,
+    struct json_object **warnings, struct err *e);
 
 /* End a claimed job FAILED, with message for people, without looking at it:
  * nobody here knows its kind. Outcomes as above. */

@@ -83,6 +83,54 @@ const struct schema_set *model_schemas(const struct model *m);
 /* The connections shared with others that fetch over HTTP. */
 struct http *model_http(struct model *m);
 
+/* --- looking at requests without sending them ------------------------------- */
+
+/*
+ * A model can be told only to show its calls ("churnsctl prompt").  Then every
+ * request is built as always and handed to a callback; after that the call goes
+ * on with the ledger's answer if there is one, else it ends with
+ * FAULT_NOT_CONFIGURED, so that a stage that asks several times shows all it
+ * would ask.  Nothing is sent, no row is written, no key is needed.
+ *
+ * It is done here, and by running the stage itself, because only so it can be
+ * true.  What a stage's second call says depends on the answer to its first,
+ * and what a request says in the end (answer mode, limits, the schema put into
+ * the words for a model that does not enforce it, a complaint, fewer pictures)
+ * is settled by the state machine just before it is sent; a renderer beside
+ * all that would be a second opinion, and wrong one day.  For the same reason
+ * the texts and parameters shown are read back from the body's own bytes, and
+ * the hash is the one the ledger gets.
+ */
+struct call_preview {
+	const char *purpose;	/* with its suffix: "style_guide/2" */
+	int variant;		/* or VARIANT_NONE */
+	int ask;		/* 1; more after answers that could not be used */
+	int round;		/* grows; calls of one round are made together */
+	const char *provider, *model, *url;
+	bool simulated, fallback;
+	/* read back */
+	const char *system, *user;	/* NULL: none; a picture's prompt is user */
+	const char *answered, *complaint;	/* of the ask before; NULL: none */
+	struct json_object *parameters;	/* all the rest but the schema */
+	int64_t bytes;		/* of the body */
+	const char *hash;
+	/* what it was made of */
+	const struct schema *schema;	/* of the answer; NULL: none */
+	enum answer_mode mode;	/* meaningless without a schema */
+	const struct call_image *images;
+	int n_images;
+	/* what has become of it */
+	bool to_send;		/* it would go out now; else it is history */
+	bool cached;		/* an equal request was answered: not to send */
+	const struct call_row *sent;	/* the ask's last attempt; NULL: none */
+};
+
+/* One that was sent without success and would be sent again is shown twice. */
+typedef void model_preview(void *arg, const struct call_preview *p);
+
+/* From now on, for good. Such a model is used by one thread. */
+void model_show_only(struct model *m, model_preview *show, void *arg);
+
 /* On whose behalf calls are made: one per job, shared by its lanes. */
 struct call_scope {
 	const struct job_ref *ref;

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "file.h"
 #include "xalloc.h"
 #include "yaml.h"
@@ -21,6 +22,8 @@
 #define BACKLOG 4096
 #define ACTIVATION_FD 3		/* first descriptor of socket activation */
 #define SOCKET_MODE 0660
+#define IN_USE_PATIENCE_MS 7000	/* workers stop within 5 s */
+#define IN_USE_PAUSE_US 50000
 
 static bool
 is_listening(int fd)
@@ -42,21 +45,40 @@ is_activated(void)
 	    is_listening(ACTIVATION_FD);
 }
 
-/* A socket that nobody answers on may be replaced; one in use may not. */
-static enum err_code
-check_unused(const struct sockaddr_un *sa, struct err *e)
+static bool
+is_answered(const struct sockaddr_un *sa)
 {
-	enum err_code rc = ERR_OK;
+	bool answered;
 	int fd;
 
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return err_set_errno(e, ERR_SYSTEM, errno, "socket");
-	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0)
-		rc = err_set(e, ERR_CONFIG, "another program is listening on "
-		    "%s", sa->sun_path);
+		return false;
+	/* EAGAIN: its queue is full, so somebody has it. */
+	answered = connect(fd, (const struct sockaddr *)sa,
+	    sizeof(*sa)) == 0 || errno == EAGAIN;
 	close(fd);
-	return rc;
+	return answered;
+}
+
+/*
+ * A socket that nobody answers on may be replaced; one in use may not.  The
+ * workers of a parent that was killed go on listening until they have
+ * finished what they have in hand, so whoever starts it again at once must
+ * wait for them.
+ */
+static enum err_code
+await_unused(const struct sockaddr_un *sa, struct err *e)
+{
+	int64_t end = clock_mono_ms() + IN_USE_PATIENCE_MS;
+
+	while (is_answered(sa)) {
+		if (clock_mono_ms() >= end)
+			return err_set(e, ERR_CONFIG, "another program is "
+			    "listening on %s", sa->sun_path);
+		usleep(IN_USE_PAUSE_US);
+	}
+	return ERR_OK;
 }
 
 static enum err_code
@@ -80,7 +102,7 @@ open_unix(const char *path, int *out_fd, struct err *e)
 		if (rc != ERR_OK)
 			goto out;
 	}
-	rc = check_unused(&sa, e);
+	rc = await_unused(&sa, e);
 	if (rc != ERR_OK)
 		goto out;
 	unlink(path);

@@ -36,7 +36,7 @@
 #define STOP_STEP_MS 20
 #define THREAD_STACK (512 * 1024)
 #define MALLOC_ARENAS 2
-#define MAX_THREADS 128
+#define MAX_THREADS 256
 #define ACCEPT_PAUSE_US 50000	/* after an accept that fails for lack of descriptors */
 #define SEND_CHUNK 65536
 #define EXIT_FAILED 1

@@ -26,9 +26,8 @@ path_in(const char *dir, const char *name)
 	return xasprintf("%s/%s", dir, name);
 }
 
-/* The directory as an absolute path; NULL after a report. */
-static char *
-find_dir(const struct conf_options *opts, struct problems *problems)
+char *
+conf_find_dir(const struct conf_options *opts, struct problems *problems)
 {
 	const char *dir = opts->dir;
 	char *absolute;
@@ -117,7 +116,7 @@ conf_load(const struct conf_options *opts, struct problems *problems,
 	enum err_code rc = ERR_CONFIG;
 	char *dir;
 
-	dir = find_dir(opts, problems);
+	dir = conf_find_dir(opts, problems);
 	if (dir == NULL)
 		goto out;
 	ld.full = new_full(dir, opts->secrets);

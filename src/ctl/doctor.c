@@ -10,18 +10,16 @@
  *
  * Faults are collected by the code that the programs themselves start with, so
  * doctor cannot disagree with them.  Only where that code must give up early
- * (without settings no prompts are loaded) the rest is looked at here, so that
- * one look tells everything.
+ * (without settings there are no executors to miss a stage) the rest is looked
+ * at here, so that one look tells everything.
  *
  * Keys are loaded to see whether they are there.  They are never printed.
  */
 #include "doctor.h"
 
-#include <limits.h>
 #include <stdarg.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "schema.h"
 #include "stage.h"
@@ -132,17 +130,6 @@ print_report_json(const struct report *r)
 
 /* --- the configuration ---------------------------------------------------- */
 
-/* Where conf_load() looks; NULL when there is nothing. */
-static char *
-conf_dir(const struct ctl *c)
-{
-	const char *dir = c->conf.dir;
-
-	if (dir == NULL)
-		dir = env_get(NULL, "CHURNS_CONF_DIR");
-	return realpath(dir != NULL ? dir : CHURNS_CONFDIR, NULL);
-}
-
 static bool
 is_stage(const char *name)
 {
@@ -177,28 +164,6 @@ check_stage_names(const char *dir, struct problems *problems)
 	free(path);
 }
 
-/* What service_load() cannot look at when the settings have faults. */
-static void
-check_beside_settings(const struct ctl *c, struct problems *problems)
-{
-	struct schema_set *schemas = NULL;
-	struct prompt_set *prompts = NULL;
-	char *dir = conf_dir(c), *path;
-
-	if (dir == NULL)
-		return;
-	check_stage_names(dir, problems);
-	path = xasprintf("%s/schemas", dir);
-	schema_set_load(path, problems, &schemas);
-	free(path);
-	path = xasprintf("%s/prompts", dir);
-	prompts_load(path, stage_table, stage_table_len, problems, &prompts);
-	free(path);
-	schema_set_free(schemas);
-	prompts_free(prompts);
-	free(dir);
-}
-
 /* A schema that a stage promises must be there; runners refuse without. */
 static void
 check_promised_schemas(const struct service *s, struct problems *problems)
@@ -215,19 +180,23 @@ check_promised_schemas(const struct service *s, struct problems *problems)
 	}
 }
 
-/* Does conf_load() alone find faults? */
-static bool
-settings_have_faults(const struct ctl *c)
+/* service_load() builds no executors, which know the stages, when the settings
+ * have faults; then their names are looked at here. */
+static void
+check_beside_settings(const struct ctl *c, struct problems *problems)
 {
 	struct problems scratch;
 	struct conf *conf = NULL;
-	bool faulty;
+	char *dir = NULL;
 
 	problems_init(&scratch);
-	faulty = conf_load(&c->conf, &scratch, &conf) != ERR_OK;
+	if (conf_load(&c->conf, &scratch, &conf) != ERR_OK)
+		dir = conf_find_dir(&c->conf, &scratch);
+	if (dir != NULL)
+		check_stage_names(dir, problems);
+	free(dir);
 	conf_free(conf);
 	problems_release(&scratch);
-	return faulty;
 }
 
 static void
@@ -239,7 +208,7 @@ check_configuration(struct report *r, struct ctl *c)
 	problems_init(&problems);
 	if (service_load(&c->service, &c->conf, &problems) == ERR_OK)
 		check_promised_schemas(&c->service, &problems);
-	else if (settings_have_faults(c))
+	else
 		check_beside_settings(c, &problems);
 	if (problems.count > 0) {
 		report_add(r, LEVEL_FAIL, "configuration", problems.count == 1 ?

@@ -57,6 +57,8 @@ static const struct command commands[] = {
 	  NULL, true, false, cmd_cancel },
 	{ "calls", "ID", "list the model calls of a run and what they cost",
 	  NULL, true, false, cmd_calls },
+	{ "prompt", "STAGE", "show what a stage of a run would send to models",
+	  prompt_options, true, false, cmd_prompt },
 	{ "queue", NULL, "show how many runs wait and are executed",
 	  NULL, true, false, cmd_queue },
 };
@@ -106,7 +108,7 @@ help(FILE *to)
 	fputs("usage: " CTL_NAME " COMMAND [OPTIONS]\n"
 	    "       " CTL_NAME " help [COMMAND] | --version\n\n", to);
 	for (i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(to, "  %-8s %-3s %s\n", commands[i].name,
+		fprintf(to, "  %-8s %-5s %s\n", commands[i].name,
 		    commands[i].operand != NULL ? commands[i].operand : "",
 		    commands[i].summary);
 	fputs("\nEvery command takes --conf DIR, --env FILE and --help.\n",

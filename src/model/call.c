@@ -132,7 +132,8 @@ fall_back(struct call *c, const struct verdict *v)
 	const struct purpose *p = &c->m->conf->purposes[c->purpose];
 
 	if (c->on_fallback || v->fault == FAULT_CONTENT_POLICY ||
-	    p->fallback_model == NULL || !provider_usable(p->fallback_provider))
+	    p->fallback_model == NULL ||
+	    !call_can_ask(c->m, p->fallback_provider))
 		return false;
 	use_fallback(c, model_fault_name(v->fault));
 	new_ask(c);
@@ -342,6 +343,8 @@ next_attempt(struct call *c)
 	const struct call_row *row;
 	enum err_code rc;
 
+	if (c->m->preview != NULL && !preview_ask(c))
+		return;
 	if (c->n_past_used < c->past.n) {
 		row = &c->past.rows[c->n_past_used++];
 		replay(c, row);
@@ -503,6 +506,8 @@ calls_run(struct model *m, const struct call_scope *scope, struct call **calls,
 		stop_all(calls, n, stop);
 	}
 	http_group_free(g);
+	if (m->preview != NULL)
+		m->preview_round++;
 }
 
 enum err_code
@@ -537,8 +542,8 @@ call_init(struct call *c, struct model *m, const struct call_scope *scope,
 	rc = ledger_load(c, &c->err);
 	if (rc != ERR_OK)
 		goto out;
-	if (!provider_usable(p->provider) && p->fallback_model != NULL &&
-	    provider_usable(p->fallback_provider))
+	if (!call_can_ask(m, p->provider) && p->fallback_model != NULL &&
+	    call_can_ask(m, p->fallback_provider))
 		use_fallback(c, "no key");
 	else
 		use_model(c, p->provider, p->model);

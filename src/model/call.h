@@ -9,6 +9,7 @@
  *   fault.c     what went wrong, and whether trying again can help
  *   gate.c      when a call may be sent
  *   ledger.c    what is written down before and after
+ *   preview.c   showing a call instead of sending it
  */
 #ifndef MODEL_CALL_H
 #define MODEL_CALL_H
@@ -109,6 +110,9 @@ struct model {
 	struct gates *gates;
 	pthread_mutex_t lock;
 	struct ability *abilities;	/* as conf->models; under lock */
+	model_preview *preview;	/* NULL: calls are sent */
+	void *preview_arg;
+	int preview_round;
 };
 
 struct ability model_ability(struct model *m, const struct model_info *info);
@@ -166,6 +170,10 @@ struct call_kind {
 	void (*fetched)(struct call *c, struct verdict *v);
 	/* Ask differently after this fault? True: it will. */
 	bool (*adapt)(struct call *c, const struct verdict *v);
+	/* For a preview: what the request was made of, and what body (that was
+	 * read back from it) says. */
+	void (*describe)(const struct call *c, const struct json_object *body,
+	    struct call_preview *out);
 };
 
 struct call {
@@ -192,6 +200,7 @@ struct call {
 	int attempt;		/* of the last one; 0: none yet */
 	int ask;		/* the current one, from 1 */
 	int retries, unknowns;	/* of the current ask */
+	int shown_ask;		/* the last one previewed; 0: none */
 	int64_t until_ms;	/* STEP_PAUSE, STEP_GATE: look again then; monotonic */
 	char idempotency_key[IDEMPOTENCY_KEY_MAX];
 	char hash[DIGEST_HEX_MAX];	/* of the current ask; "" until known */
@@ -249,6 +258,16 @@ void attempt_answered(struct call *c, struct http_answer *a);
 void attempt_abandon(struct call *c);	/* in flight, not waited for */
 void attempt_fetch(struct call *c, struct http_group *g, int tag);
 void attempt_fetched(struct call *c, const struct http_answer *a);
+
+/* --- previews (preview.c) ------------------------------------------------ */
+
+/* May this provider be asked? NULL: no. Who only shows needs no key. */
+bool call_can_ask(const struct model *m, const struct provider *p);
+/* Show the current ask; false: the call has ended with that. Only where
+ * m->preview is set. */
+bool preview_ask(struct call *c);
+/* The prepared request has an answer in the cache. Nothing without a preview. */
+void preview_cached(struct call *c);
 
 /* --- the ledger (ledger.c) ----------------------------------------------- */
 

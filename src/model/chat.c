@@ -331,6 +331,19 @@ chat_adapt(struct call *c, const struct verdict *v)
 	return false;
 }
 
+static void
+chat_describe(const struct call *c, const struct json_object *body,
+    struct call_preview *out)
+{
+	const struct chat_call *cc = chat_of(c);
+
+	chat_read_back(body, out);
+	out->schema = cc->req->schema;
+	out->mode = cc->mode;
+	out->images = cc->req->images;
+	out->n_images = cc->req->n_images;
+}
+
 static const struct call_kind chat_kind = {
 	.gate = GATE_LLM,
 	.begin = chat_begin,
@@ -341,6 +354,7 @@ static const struct call_kind chat_kind = {
 	.judge = chat_judge,
 	.fetched = chat_fetched,
 	.adapt = chat_adapt,
+	.describe = chat_describe,
 };
 
 /* --- the cache ----------------------------------------------------------- */
@@ -374,7 +388,7 @@ cache_look(struct chat_call *cc)
 	char *answer = NULL;
 
 	if (!cc->req->cacheable || c->past.n > 0 ||
-	    !provider_usable(c->provider))
+	    !call_can_ask(c->m, c->provider))
 		goto out;
 	cache_key(cc);
 	if (cc->cache_key == NULL || store_cache_get(c->m->store,
@@ -385,6 +399,7 @@ cache_look(struct chat_call *cc)
 	    FAULT_NONE)
 		goto out;
 	cc->from_cache = true;
+	preview_cached(c);
 	wire_release(&c->wire);
 	c->step = STEP_DONE;
 out:

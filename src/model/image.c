@@ -326,6 +326,17 @@ image_adapt(struct call *c, const struct verdict *v)
 	return false;
 }
 
+static void
+image_describe(const struct call *c, const struct json_object *body,
+    struct call_preview *out)
+{
+	const struct image_call *ic = image_of(c);
+
+	provider_ops(c->provider->wire)->image_read_back(body, out);
+	out->images = ic->req->inputs;
+	out->n_images = ic->n_inputs;
+}
+
 static const struct call_kind image_kind = {
 	.gate = GATE_IMAGE,
 	.begin = image_begin,
@@ -336,6 +347,7 @@ static const struct call_kind image_kind = {
 	.judge = image_judge,
 	.fetched = image_fetched,
 	.adapt = image_adapt,
+	.describe = image_describe,
 };
 
 /* --- public -------------------------------------------------------------- */

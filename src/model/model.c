@@ -71,6 +71,13 @@ model_http(struct model *m)
 	return m->http;
 }
 
+void
+model_show_only(struct model *m, model_preview *show, void *arg)
+{
+	m->preview = show;
+	m->preview_arg = arg;
+}
+
 struct ability
 model_ability(struct model *m, const struct model_info *info)
 {

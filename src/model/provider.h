@@ -41,6 +41,10 @@ struct chat_reply {
 void chat_reply_read(const struct json_object *answer, struct strbuf *text,
     struct chat_reply *out);
 
+/* The texts and parameters of a request, from its body. The texts belong to
+ * body, parameters are the caller's. */
+void chat_read_back(const struct json_object *body, struct call_preview *out);
+
 /* --- pictures ------------------------------------------------------------ */
 
 struct image_ask {
@@ -73,6 +77,9 @@ struct wire_ops {
 	bool (*image_find)(const struct json_object *answer,
 	    struct picture_ref *out);
 	bool (*image_refused)(const struct json_object *answer);
+	/* As chat_read_back(); of a form body has the fields, not the files. */
+	void (*image_read_back)(const struct json_object *body,
+	    struct call_preview *out);
 };
 
 extern const struct wire_ops wire_openai, wire_gemini;
@@ -81,5 +88,8 @@ const struct wire_ops *provider_ops(enum wire wire);
 const char *model_base_name(const char *id);	/* after the last slash */
 /* "key":"text" with text escaped; no comma. */
 void body_add_member(struct strbuf *sb, const char *key, const char *text);
+/* The members but those named (NULL-terminated). Caller's. */
+struct json_object *body_rest(const struct json_object *body,
+    const char *const *names);
 
 #endif

@@ -98,6 +98,15 @@ image_refused(const struct json_object *answer)
 	return false;
 }
 
+static void
+image_read_back(const struct json_object *body, struct call_preview *out)
+{
+	static const char *const told[] = { "contents", NULL };
+
+	out->user = json_get_str(json_at(body, "contents/0/parts/0"), "text");
+	out->parameters = body_rest(body, told);
+}
+
 const struct wire_ops wire_gemini = {
 	.chat_path = "/openai/chat/completions",
 	.image_key_header = "x-goog-api-key: ",
@@ -105,4 +114,5 @@ const struct wire_ops wire_gemini = {
 	.image_body = image_body,
 	.image_find = image_find,
 	.image_refused = image_refused,
+	.image_read_back = image_read_back,
 };

@@ -200,6 +200,43 @@ chat_reply_read(const struct json_object *answer, struct strbuf *text,
 	    (refusal != NULL && refusal[0] != '\0');
 }
 
+/* --- chat: read back ----------------------------------------------------- */
+
+static const char *
+text_of(const struct json_object *message)
+{
+	const char *text = json_get_str(message, "content");
+
+	return text != NULL ? text :
+	    json_get_str(json_at(message, "content/0"), "text");
+}
+
+/* The messages in the order chat_body() writes them. */
+void
+chat_read_back(const struct json_object *body, struct call_preview *out)
+{
+	static const char *const told[] = { "model", "messages",
+		"response_format", NULL };
+	const struct json_object *messages = json_get_arr(body, "messages");
+	const struct json_object *m;
+	const char *role;
+	size_t i;
+
+	for (i = 0; i < json_len(messages); i++) {
+		m = json_object_array_get_idx(messages, i);
+		role = json_get_str(m, "role");
+		if (role != NULL && strcmp(role, "system") == 0)
+			out->system = text_of(m);
+		else if (role != NULL && strcmp(role, "assistant") == 0)
+			out->answered = text_of(m);
+		else if (out->user == NULL)
+			out->user = text_of(m);
+		else
+			out->complaint = text_of(m);
+	}
+	out->parameters = body_rest(body, told);
+}
+
 /* --- pictures ------------------------------------------------------------ */
 
 static void
@@ -331,6 +368,15 @@ image_refused(const struct json_object *answer)
 	return false;
 }
 
+static void
+image_read_back(const struct json_object *body, struct call_preview *out)
+{
+	static const char *const told[] = { "model", "prompt", NULL };
+
+	out->user = json_get_str(body, "prompt");
+	out->parameters = body_rest(body, told);
+}
+
 const struct wire_ops wire_openai = {
 	.chat_path = "/chat/completions",
 	.image_key_header = "Authorization: Bearer ",
@@ -338,6 +384,7 @@ const struct wire_ops wire_openai = {
 	.image_body = image_body,
 	.image_find = image_find,
 	.image_refused = image_refused,
+	.image_read_back = image_read_back,
 };
 
 const struct wire_ops *

@@ -51,7 +51,7 @@ ending_release(struct ending *x)
 	stage_list_release(&x->stages);
 }
 
-/* --- gathering ---------------------------------------------------------------------- */
+/* --- gathering ------------------------------------------------------------ */
 
 static void
 gather_warnings(struct json_object *list, const struct record *r)
@@ -149,7 +149,7 @@ gather(struct work *k, struct ending *x, struct err *e)
 	return ERR_OK;
 }
 
-/* --- files -------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------- */
 
 static enum err_code
 write_file(struct work *k, struct ending *x, struct err *e)
@@ -206,7 +206,7 @@ clean_up(struct work *k)
 	remove_temporaries(k);
 }
 
-/* --- putting back --------------------------------------------------------------------- */
+/* --- putting back --------------------------------------------------------- */
 
 /* The longer a job has been tried, the longer it waits for the next time. */
 static int64_t
@@ -250,7 +250,7 @@ put_back(struct work *k, const struct err *why, struct err *e)
 	return JOB_PUT_BACK;
 }
 
-/* --- the end in the store -------------------------------------------------------------- */
+/* --- the end in the store ------------------------------------------------- */
 
 static char *
 error_event(const char *message, const char *type, const char *stage)
@@ -469,7 +469,7 @@ end_cancelled(struct work *k, struct ending *x, enum state *ended_as,
 	return JOB_GONE;
 }
 
-/* --- for the rest of the room ---------------------------------------------------------- */
+/* --- for the rest of the room --------------------------------------------- */
 
 enum job_outcome
 finish_job(struct work *k, enum state *ended_as, struct err *e)

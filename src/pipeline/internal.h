@@ -14,6 +14,7 @@
  *   step.c       running one stage once; what it gave becomes a record
  *   progress.c   checkpoints and what is told of steps, in order
  *   job.c        walking the plan
+ *   look.c       one stage of it, looked at only
  *   finish.c     how a job ends
  *   results.c    the documents a run leaves; view.c: what is shown of them
  */
@@ -27,16 +28,16 @@
 #include "results.h"
 
 #define MAX_OUTPUT_BYTES (1024 * 1024)	/* of one stage for one variant */
-#define MAX_STAGE_WARNINGS 16	/* of one stage for one variant; more are dropped */
+#define MAX_STAGE_WARNINGS 16	/* of one stage for one variant */
 #define STORE_TRIES 4		/* of one write that the store refused for now */
 #define STORE_PAUSE_MS 100	/* before the second try; then four times as long */
 #define PUT_BACK_MIN_MS 2000	/* a job put back is due again after this ... */
 #define PUT_BACK_MAX_MS 60000	/* ... up to this, longer the older the job is */
-#define DEADLINE_SLACK_MS 5000	/* a model call may give up this long before it */
+#define DEADLINE_SLACK_MS 5000	/* a call may give up so long before it */
 #define CALLS_DIR "calls"	/* in the run's directory: answers as they came */
 #define SCRATCH_DIR "work"	/* in the run's directory: stages' own files */
 
-/* --- executor.c --------------------------------------------------------------- */
+/* --- executor.c ----------------------------------------------------------- */
 
 /* Written once, then made read-only by the memory map itself. */
 struct executor {
@@ -56,12 +57,12 @@ const struct stage *stage_find(const struct stage *table, int n,
 /* A use begins: counted, and logged with the executor's id. */
 void executor_use(struct executor *x, const char *what, const char *run_id);
 
-/* --- plan.c ------------------------------------------------------------------- */
+/* --- plan.c --------------------------------------------------------------- */
 
 enum err_code plan_make(const struct executor *x,
     const struct json_object *inputs, struct plan *out, struct err *e);
 
-/* --- lane.c ------------------------------------------------------------------- */
+/* --- lane.c --------------------------------------------------------------- */
 
 struct lane_task {
 	void (*run)(void *arg);
@@ -75,7 +76,7 @@ struct lane_task {
  */
 void lane_pool_run(struct lane_pool *pool, struct lane_task *tasks, int n);
 
-/* --- stage.c ------------------------------------------------------------------ */
+/* --- stage.c -------------------------------------------------------------- */
 
 /* The run's warnings: each of from (array or NULL) with its stage's name put
  * in front, appended to list. */
@@ -86,7 +87,7 @@ struct json_object *warning_new(const char *stage, int variant,
 /* What kind of failure it was, as warnings name it. */
 const char *failure_code(const struct err *e);
 
-/* --- context.c ---------------------------------------------------------------- */
+/* --- context.c ------------------------------------------------------------ */
 
 /* The member of that name of whichever stage's output has one; NULL. */
 struct json_object *outputs_find(const struct json_object *outputs,
@@ -97,7 +98,7 @@ bool json_is_hollow(const struct json_object *o);
  * place if it says nothing. NULL. */
 struct json_object *entry_for(const struct json_object *list, int index);
 
-/* --- a job under execution ------------------------------------------------------ */
+/* --- a job under execution ------------------------------------------------ */
 
 /* What one stage gave for one variant: a row of lane_outputs. Frozen text, so
  * that every thread may parse its own copy. */
@@ -131,6 +132,7 @@ struct work {
 	struct job_ref ref;
 	struct cancel *cancel;
 	const bool *stopping;
+	bool looking;		/* nobody claimed it: rows are left alone */
 
 	struct run run;
 	char *run_dir;
@@ -150,17 +152,21 @@ struct work {
 	int fatal;		/* the step that made the run fail; -1 */
 };
 
-/* --- work.c ------------------------------------------------------------------- */
+/* --- work.c --------------------------------------------------------------- */
 
 /* What must be there for finish_unloaded() and work_release(). */
 void work_init(struct work *k, struct executor *x,
     const struct workshop *shop, const struct job *job, struct cancel *cancel,
     const bool *stopping);
-/* work_init(), then load run, outputs and stages of a claimed job. ERR_INVALID: it can never be
- * executed, the message says why; others: as the store's. */
+/* work_init(), then load run, outputs and stages of a claimed job.
+ * ERR_INVALID: it can never be executed, the message says why; others: as the
+ * store's. */
 enum err_code work_load(struct work *k, struct executor *x,
     const struct workshop *shop, const struct job *job, struct cancel *cancel,
     const bool *stopping, struct err *e);
+/* The same of a job that is only looked at: no row is written. */
+enum err_code work_look(struct work *k, struct executor *x,
+    const struct workshop *shop, const struct job *job, struct err *e);
 void work_release(struct work *k);
 
 /* A context of its own with everything that variant (or VARIANT_NONE) knows
@@ -181,7 +187,7 @@ void work_stop(struct work *k, const struct err *e);
  * so. tries starts at 0. */
 bool work_try_again(struct work *k, int *tries, const struct err *e);
 
-/* --- step.c ------------------------------------------------------------------- */
+/* --- step.c --------------------------------------------------------------- */
 
 struct attempt {
 	struct record record;	/* to be stored; with ok or with an error */
@@ -200,7 +206,7 @@ void attempt_release(struct attempt *a);
 enum err_code step_attempt(struct work *k, int at, const struct context *c,
     struct attempt *out, struct err *e);
 
-/* --- progress.c --------------------------------------------------------------- */
+/* --- progress.c ----------------------------------------------------------- */
 
 /* All three return ERR_OK, or the job must stop as e says. */
 
@@ -227,7 +233,7 @@ void update_release(struct stage_update *u);
 bool step_ended(const struct step *s);
 
 
-/* --- finish.c ----------------------------------------------------------------- */
+/* --- finish.c ------------------------------------------------------------- */
 
 /* End the job as its steps, stop and fatal say. */
 enum job_outcome finish_job(struct work *k, enum state *ended_as,
@@ -236,7 +242,7 @@ enum job_outcome finish_job(struct work *k, enum state *ended_as,
 enum job_outcome finish_unloaded(struct work *k, const char *message,
     enum state *ended_as, struct err *e);
 
-/* --- results.c ---------------------------------------------------------------- */
+/* --- results.c ------------------------------------------------------------ */
 
 /* The kit as the pipeline used it: analysis in, inlined pictures out. NULL:
  * none. Caller's. */

@@ -26,7 +26,7 @@ struct lane {
 	int variant;
 };
 
-/* --- is everything there? --------------------------------------------------------------- */
+/* --- is everything there? ------------------------------------------------- */
 
 /* Look for the models of a step. Returns how many of its purposes have one;
  * *missing gets the sentences about the others. */
@@ -90,7 +90,7 @@ check_models(struct work *k)
 	strbuf_release(&missing);
 }
 
-/* --- per-run steps ------------------------------------------------------------------------ */
+/* --- per-run steps -------------------------------------------------------- */
 
 static enum err_code
 walk_step(struct work *k, int at, struct err *e)
@@ -114,7 +114,7 @@ walk_step(struct work *k, int at, struct err *e)
 	return rc;
 }
 
-/* --- lanes -------------------------------------------------------------------------------- */
+/* --- lanes ---------------------------------------------------------------- */
 
 /* Has this variant anything left to do in step number at? */
 static bool
@@ -206,7 +206,7 @@ walk_lanes(struct work *k, int first, int last, struct err *e)
 	return ERR_OK;
 }
 
-/* --- the plan ----------------------------------------------------------------------------- */
+/* --- the plan ------------------------------------------------------------- */
 
 /* The last of the consecutive per-variant steps that begin at first. */
 static int

@@ -51,7 +51,7 @@ struct helper {
 	int64_t deadline_ms;	/* monotonic */
 };
 
-/* --- turns ---------------------------------------------------------------------------- */
+/* --- turns ---------------------------------------------------------------- */
 
 static enum err_code
 cancelled(struct cancel *cancel, struct err *e)
@@ -98,7 +98,7 @@ turn_give(struct pixels *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* --- the process ------------------------------------------------------------------------ */
+/* --- the process ---------------------------------------------------------- */
 
 static void
 close_fd(int *fd)
@@ -265,9 +265,11 @@ judge(struct helper *h, int status, struct json_object **out, struct err *e)
 
 	strbuf_trim(&h->text[1]);
 	words = h->text[1].buf;
+	/* Its limits and its crashes come as signals, and it was this picture
+	 * that brought them about: the next try would end the same way. */
 	if (WIFSIGNALED(status))
-		return err_set(e, ERR_SYSTEM,
-		    "the picture helper was ended by signal %d",
+		return err_set(e, ERR_INVALID, "the picture cannot be "
+		    "processed (its helper was ended by signal %d)",
 		    WTERMSIG(status));
 	if (WEXITSTATUS(status) == EXIT_BAD_PICTURE)
 		return err_set(e, ERR_INVALID, "%s",
@@ -321,7 +323,7 @@ ask(struct pixels *p, const char *dir, const char *const *words,
 	return rc;
 }
 
-/* --- the operations --------------------------------------------------------------------- */
+/* --- the operations ------------------------------------------------------- */
 
 /* The helper takes a path that begins with '-' for an option. */
 static enum err_code

@@ -27,7 +27,7 @@ struct telling {
 	const struct lane_output *checkpoint;	/* NULL: none, or stored */
 };
 
-/* --- sentences and events ----------------------------------------------------------- */
+/* --- sentences and events ------------------------------------------------- */
 
 static int
 count_passed(const struct work *k, const struct step *s)
@@ -189,7 +189,7 @@ update_release(struct stage_update *u)
 	memset(u, 0, sizeof(*u));
 }
 
-/* --- writing -------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------- */
 
 /* Write what has gathered, if anything. */
 static enum err_code
@@ -323,7 +323,7 @@ advance(struct work *k, int first, int last, struct telling *t, int64_t now_ms,
 	return flush(k, t, now_ms, e);
 }
 
-/* --- for the rest of the room ----------------------------------------------------------- */
+/* --- for the rest of the room --------------------------------------------- */
 
 enum err_code
 progress_begin(struct work *k, int at, struct err *e)

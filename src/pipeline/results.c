@@ -51,7 +51,7 @@ or_empty(const char *s)
 	return s != NULL ? s : "";
 }
 
-/* --- usage ---------------------------------------------------------------------------- */
+/* --- usage ---------------------------------------------------------------- */
 
 /* The name a call has in llm_call_usage; pictures have none (false). */
 static bool
@@ -216,7 +216,7 @@ call_records(const struct call_list *calls)
 	return list;
 }
 
-/* --- costs ---------------------------------------------------------------------------- */
+/* --- costs ---------------------------------------------------------------- */
 
 static struct json_object *
 stage_cost(const struct stage_row *row, const struct call_list *calls)
@@ -281,7 +281,7 @@ results_cost_summary(const struct stage_list *stages,
 	return o;
 }
 
-/* --- the metadata document -------------------------------------------------------------- */
+/* --- the metadata document ------------------------------------------------ */
 
 /* Pictures in base64 have no place in a document; their files have a path. */
 static struct json_object *

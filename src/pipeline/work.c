@@ -76,7 +76,7 @@ work_try_again(struct work *k, int *tries, const struct err *e)
 	return true;
 }
 
-/* --- stopping --------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------- */
 
 void
 work_stop(struct work *k, const struct err *e)
@@ -138,7 +138,7 @@ work_dropped(const struct work *k, int variant, int at)
 	return false;
 }
 
-/* --- contexts --------------------------------------------------------------------- */
+/* --- contexts ------------------------------------------------------------- */
 
 /* What step s gave as seen by variant; a list of all for a per-run stage that
  * comes after lanes. NULL: nothing. free() it. */
@@ -190,7 +190,7 @@ work_context(struct work *k, int at, int variant, struct context *out,
 	return ERR_OK;
 }
 
-/* --- loading ---------------------------------------------------------------------- */
+/* --- loading -------------------------------------------------------------- */
 
 static struct step *
 step_named(struct work *k, const char *name)
@@ -291,7 +291,8 @@ load_rows(struct work *k, struct lane_output_list *outputs,
 	rc = store_get_run(st, NULL, k->job->run_id, &k->run, e);
 	if (rc != ERR_OK)
 		return rc;
-	rc = store_calls_unknown(st, &k->ref, clock_now_ms(), &n, e);
+	if (!k->looking)
+		rc = store_calls_unknown(st, &k->ref, clock_now_ms(), &n, e);
 	if (rc == ERR_OK)
 		rc = store_list_outputs(st, k->job->id, outputs, e);
 	if (rc == ERR_OK)
@@ -344,17 +345,15 @@ work_init(struct work *k, struct executor *x, const struct workshop *shop,
 	pthread_mutex_init(&k->lock, NULL);
 }
 
-enum err_code
-work_load(struct work *k, struct executor *x, const struct workshop *shop,
-    const struct job *job, struct cancel *cancel, const bool *stopping,
-    struct err *e)
+static enum err_code
+load(struct work *k, struct err *e)
 {
+	const struct job *job = k->job;
 	struct lane_output_list outputs = { NULL, 0 };
 	struct stage_list stages = { NULL, 0 };
 	enum err_code rc;
 	int tries = 0;
 
-	work_init(k, x, shop, job, cancel, stopping);
 	do
 		rc = load_rows(k, &outputs, &stages, e);
 	while (rc != ERR_OK && work_try_again(k, &tries, e));
@@ -370,12 +369,30 @@ work_load(struct work *k, struct executor *x, const struct workshop *shop,
 	k->scope.ref = &k->ref;
 	k->scope.owner = job->owner;
 	k->scope.run_dirfd = k->run_dirfd;
-	k->scope.cancel = cancel;
+	k->scope.cancel = k->cancel;
 	k->scope.deadline_ms = job->deadline_ms;
 out:
 	lane_output_list_release(&outputs);
 	stage_list_release(&stages);
 	return rc;
+}
+
+enum err_code
+work_load(struct work *k, struct executor *x, const struct workshop *shop,
+    const struct job *job, struct cancel *cancel, const bool *stopping,
+    struct err *e)
+{
+	work_init(k, x, shop, job, cancel, stopping);
+	return load(k, e);
+}
+
+enum err_code
+work_look(struct work *k, struct executor *x, const struct workshop *shop,
+    const struct job *job, struct err *e)
+{
+	work_init(k, x, shop, job, NULL, NULL);
+	k->looking = true;
+	return load(k, e);
 }
 
 void

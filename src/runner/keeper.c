@@ -20,7 +20,7 @@ struct lease {
 	int slot;
 };
 
-/* Copies of what is leased now, since slots may change while the store works. */
+/* Copies of what is leased now: slots may change while the store works. */
 static int
 list_leases(struct runner *r, struct lease *list)
 {

@@ -25,7 +25,8 @@
 
 #define LIFE_PREFIX "runner."
 #define LIFE_SUFFIX ".life"
-#define FAILED_MESSAGE "The run was interrupted too often and has been given up."
+#define FAILED_MESSAGE							\
+	"The run was interrupted too often and has been given up."
 
 enum err_code
 life_begin(struct runner *r, struct err *e)

@@ -98,7 +98,7 @@ read_options(int argc, char **argv, struct conf_options *opts)
 	}
 }
 
-/* --- what this process gives up ------------------------------------------------------- */
+/* --- what this process gives up ------------------------------------------- */
 
 /* Keys are in our memory: no core files, nobody attaches. */
 static void
@@ -114,7 +114,7 @@ drop_what_we_do_not_need(void)
 #endif
 }
 
-/* --- starting ------------------------------------------------------------------------- */
+/* --- starting ------------------------------------------------------------- */
 
 static void
 print_problems(const char *text)
@@ -251,7 +251,7 @@ log_ready(const struct runner *r)
 	strbuf_release(&text);
 }
 
-/* --- the main thread -------------------------------------------------------------------- */
+/* --- the main thread ------------------------------------------------------ */
 
 /* Returns true when the process is to end. */
 static bool

@@ -25,7 +25,7 @@
 
 #define BYTES_PER_MB (1024 * 1024)
 
-/* --- small things ------------------------------------------------------------------- */
+/* --- small things --------------------------------------------------------- */
 
 void
 wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms)
@@ -104,7 +104,7 @@ runner_is_drained(struct runner *r)
 	return drained;
 }
 
-/* --- slots -------------------------------------------------------------------------- */
+/* --- slots ---------------------------------------------------------------- */
 
 /* The executor for a kind of job; false when there is no such kind. */
 static bool
@@ -211,7 +211,7 @@ free_slot(struct runner *r)
 	return s;
 }
 
-/* --- the claimer --------------------------------------------------------------------- */
+/* --- the claimer ---------------------------------------------------------- */
 
 /* Claim one job into a slot. False: nothing is due, or it did not work; then
  * *wait is at most how long to wait. */
@@ -333,7 +333,7 @@ claimer_run(void *arg)
 	return NULL;
 }
 
-/* --- starting and stopping -------------------------------------------------------------- */
+/* --- starting and stopping ------------------------------------------------ */
 
 static void
 cond_init(pthread_cond_t *cond)

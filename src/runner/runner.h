@@ -68,7 +68,7 @@ struct runner {
 	bool closing;		/* slots and keeper end */
 };
 
-/* --- runner.c: the slots and the claimer -------------------------------------------- */
+/* --- runner.c: the slots and the claimer ---------------------------------- */
 
 void runner_init(struct runner *r);
 void runner_release(struct runner *r);
@@ -88,11 +88,11 @@ void wait_ms(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms);
 enum err_code thread_start(pthread_t *t, size_t stack, void *(*run)(void *),
     void *arg, struct err *e);
 
-/* --- keeper.c ------------------------------------------------------------------------ */
+/* --- keeper.c ------------------------------------------------------------- */
 
 void *keeper_run(void *runner);
 
-/* --- life.c -------------------------------------------------------------------------- */
+/* --- life.c --------------------------------------------------------------- */
 
 /* Make our life file and hold its lock until the process ends. */
 enum err_code life_begin(struct runner *r, struct err *e);
@@ -104,7 +104,7 @@ void life_sweep(struct runner *r);
 /* Take the jobs whose lease is over, wherever their holder is. */
 void life_expire(struct runner *r);
 
-/* --- stats.c ------------------------------------------------------------------------- */
+/* --- stats.c -------------------------------------------------------------- */
 
 /* Refresh our row in the table of processes. */
 enum err_code stats_beat(struct runner *r, struct err *e);

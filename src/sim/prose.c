@@ -12,6 +12,8 @@
 
 #include "xalloc.h"
 
+#define ALT_MIN_CHARS 100
+#define ALT_MAX_CHARS 125
 #define LOOK_KEYWORDS 4
 #define LOOK_HEXES 2
 
@@ -310,21 +312,6 @@ look_of(const struct voice *v, int i)
 	return &looks[(v->base + (unsigned)i) % ARRAY_LEN(looks)];
 }
 
-int
-prose_colors(const struct voice *v, int i, char (*out)[8])
-{
-	const struct style_look *look = look_of(v, i);
-	int n = 0, k;
-
-	for (k = 0; k < v->facts.n_hexes && n < 3; k++)
-		snprintf(out[n++], 8, "%s", v->facts.hexes[k]);
-	if (!v->facts.hexes_given && v->facts.food != NULL && n < 3)
-		snprintf(out[n++], 8, "%s", v->facts.food->hex);
-	for (k = 0; k < LOOK_HEXES && n < 3; k++)
-		snprintf(out[n++], 8, "%s", look->hexes[k]);
-	return n;
-}
-
 static const char *
 name_of_hex(const char *hex)
 {
@@ -332,6 +319,24 @@ name_of_hex(const char *hex)
 
 	return lexicon_color_name((int)(rgb >> 16 & 255), (int)(rgb >> 8 & 255),
 	    (int)(rgb & 255));
+}
+
+int
+prose_colors(const struct voice *v, int i, char (*out)[8])
+{
+	const struct style_look *look = look_of(v, i);
+	const struct food *food = v->facts.food;
+	int n = 0, k;
+
+	for (k = 0; k < v->facts.n_hexes && n < 3; k++)
+		snprintf(out[n++], 8, "%s", v->facts.hexes[k]);
+	/* "Yellow and yellow" would be true of many a dish and say nothing. */
+	if (!v->facts.hexes_given && food != NULL && n < 3 && (n == 0 ||
+	    strcmp(name_of_hex(food->hex), name_of_hex(out[0])) != 0))
+		snprintf(out[n++], 8, "%s", food->hex);
+	for (k = 0; k < LOOK_HEXES && n < 3; k++)
+		snprintf(out[n++], 8, "%s", look->hexes[k]);
+	return n;
 }
 
 /* The k-th colour's name: of what was seen, else of what was chosen. */
@@ -467,23 +472,33 @@ cut_words(struct strbuf *sb, size_t max)
 		strbuf_truncate(sb, sb->len - 1);
 }
 
-/* 100 to 125 characters: clauses are added until it is long enough. */
+/* 100 to 125 characters: clauses are added while they fit and are needed; a
+ * subject of an odd length is finished by cutting at a word. */
 static void
 add_alt_text(const struct voice *v, int i, struct strbuf *out)
 {
 	static const char *const clauses[] = {
-		"{S} on a plain plate in soft light",
-		" against a background of {c2} tones",
-		", seen up close with its texture clearly visible",
-		" and a little empty space around it", ", ready to be served",
-		" beside a folded napkin",
+		"{S} on a plain plate", " in soft light",
+		" against {c2} tones", ", seen up close",
+		" with its texture clearly visible", ", ready to be served",
+		" beside a folded napkin", ", with room around it",
+		", freshly made",
 	};
+	static const char more[] = " on a calm table by the window in the "
+	    "first light of the day with nothing else around it";
 	struct strbuf sb = STRBUF_INIT(PROSE_MAX_BYTES);
-	size_t k;
+	size_t k, before;
 
-	for (k = 0; k < ARRAY_LEN(clauses) && count_chars(sb.buf) < 104; k++)
+	for (k = 0; k < ARRAY_LEN(clauses) && count_chars(sb.buf) <
+	    ALT_MIN_CHARS; k++) {
+		before = sb.len;
 		fill(v, clauses[k], i, &sb);
-	cut_words(&sb, 124);
+		if (k > 0 && count_chars(sb.buf) > ALT_MAX_CHARS - 1)
+			strbuf_truncate(&sb, before);
+	}
+	if (count_chars(sb.buf) < ALT_MIN_CHARS)
+		strbuf_addstr(&sb, more);
+	cut_words(&sb, ALT_MAX_CHARS - 1);
 	strbuf_addstr(out, sb.buf);
 	strbuf_addch(out, '.');
 	strbuf_release(&sb);

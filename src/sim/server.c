@@ -161,7 +161,9 @@ build(struct task *t)
 		strbuf_release(&c->answer.body);
 	c->answer_bytes = c->answer.body.len;
 	t->ready_bytes = c->answer_bytes;
-	t->due_ms = c->arrived_ms + c->fault.latency_ms;
+	/* Clocks in whole milliseconds: one more, so as to be never early. */
+	t->due_ms = c->arrived_ms + c->fault.latency_ms +
+	    (c->fault.latency_ms > 0 ? 1 : 0);
 }
 
 /* In the pool's clock thread. The connection may be gone when this returns. */

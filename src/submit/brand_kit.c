@@ -31,6 +31,7 @@
 struct span {
 	const char *p;
 	size_t len;
+	bool mapped;		/* part of a mapped file */
 };
 
 struct compact {
@@ -61,13 +62,13 @@ brand_kit_release(struct brand_kit *k, int uploads_dirfd)
  * from the file: they need not stay in this process's memory.
  */
 static void
-forget(bool mapped, const char *from, const char *to)
+forget(const char *from, const char *to)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t first = ((uintptr_t)from + page - 1) & ~(page - 1);
 	uintptr_t last = (uintptr_t)to & ~(page - 1);
 
-	if (mapped && first < last)
+	if (first < last)
 		madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
@@ -82,8 +83,8 @@ string_end(const struct compact *c, const char *begin, const char *end)
 		stop = end - q > WINDOW_BYTES ? q + WINDOW_BYTES : end;
 		while (q < stop && *q != '"')
 			q += *q == '\\' && q + 1 < end ? 2 : 1;
-		if (q >= stop)
-			forget(c->mapped, from, q);
+		if (c->mapped && q >= stop)
+			forget(from, q);
 	} while (q < end && *q != '"');
 	return q;
 }
@@ -101,6 +102,7 @@ compact_string(struct compact *c, const char *p, const char *end)
 		strbuf_addf(&c->text, "\"" LONG_MARK "%d", c->n);
 		c->longs[c->n].p = begin;
 		c->longs[c->n].len = (size_t)(q - begin);
+		c->longs[c->n].mapped = c->mapped;
 		c->n++;
 	}
 	if (q < end) {
@@ -367,8 +369,7 @@ next_char(struct span s, size_t *at)
 
 /* Decode into fd; false when it is not base64 or too large. */
 static bool
-decode_to_fd(struct span s, bool mapped, int fd, enum err_code *rc,
-    struct err *e)
+decode_to_fd(struct span s, int fd, enum err_code *rc, struct err *e)
 {
 	struct base64_decode_ctx ctx;
 	uint8_t bytes[BASE64_DECODE_LENGTH(DECODE_BYTES)];
@@ -386,7 +387,8 @@ decode_to_fd(struct span s, bool mapped, int fd, enum err_code *rc,
 				return false;
 			chunk[n] = (char)c;
 		}
-		forget(mapped, s.p + from, s.p + at);
+		if (s.mapped)
+			forget(s.p + from, s.p + at);
 		got = sizeof(bytes);
 		if (!base64_decode_update(&ctx, &got, bytes, n, chunk))
 			return false;
@@ -401,7 +403,7 @@ decode_to_fd(struct span s, bool mapped, int fd, enum err_code *rc,
 }
 
 static enum err_code
-read_logo(const struct conf *conf, int dirfd, struct span s, bool mapped,
+read_logo(const struct conf *conf, int dirfd, struct span s,
     struct brand_kit *k, struct err *e)
 {
 	enum err_code rc = ERR_OK;
@@ -412,7 +414,7 @@ read_logo(const struct conf *conf, int dirfd, struct span s, bool mapped,
 	rc = upload_create(dirfd, &name, &fd, e);
 	if (rc != ERR_OK)
 		return rc;
-	if (!decode_to_fd(payload(s), mapped, fd, &rc, e))
+	if (!decode_to_fd(payload(s), fd, &rc, e))
 		k->warning = xstrdup("The logo could not be read and was left "
 		    "out: it is not base64 text, or has more than 50 MiB.");
 	if (rc != ERR_OK || k->warning != NULL)
@@ -502,6 +504,7 @@ find_logo(const struct compact *c, const struct json_object *in,
 	}
 	out->p = s;
 	out->len = strlen(s);
+	out->mapped = false;
 	return true;
 }
 
@@ -538,7 +541,7 @@ read_kit(const struct conf *conf, const struct form *f, bool want_logo,
 		faults_rule(faults, "brand_kit",
 		    "brand_kit.logo_file_base64 must be text.");
 	else if (want_logo && find_logo(c, in, &s))
-		rc = read_logo(conf, f->uploads_dirfd, s, c->mapped, k, e);
+		rc = read_logo(conf, f->uploads_dirfd, s, k, e);
 out:
 	json_object_put(in);
 	return rc;
@@ -549,7 +552,7 @@ brand_kit_read(const struct conf *conf, const struct form *f, bool want_logo,
     struct brand_kit *out, struct faults *faults, struct err *e)
 {
 	struct compact c = { STRBUF_INIT(MAX_KIT_BYTES), false,
-		{ { NULL, 0 } }, 0 };
+		{ { NULL, 0, false } }, 0 };
 	struct field_view view = { NULL, 0, NULL };
 	struct brand_kit k = { NULL, NULL, NULL, NULL };
 	enum err_code rc;

@@ -77,7 +77,8 @@ apply_edit(const struct json_object *brief, struct brief *b,
 			faults_rule(faults, "unified_brief",
 			    "An edit needs a picture: add image_file, or "
 			    "choose the intent fullGeneration.");
-		b->instruction = instruction;
+		if (instruction != NULL)
+			b->instruction = instruction;
 	} else if (strcmp(b->intent, "styleAdaptation") != 0) {
 		/* Keep the subject as it is: an older field does not turn it
 		 * into an edit. */

@@ -82,7 +82,7 @@ rule_limit(const struct conf *conf, const struct text_rule *r)
 	    r->limit_offset);
 }
 
-/* NUL bytes and broken UTF-8 never come further than here. */
+/* Broken UTF-8 never comes further than here. */
 static bool
 check_length(struct check *c, const char *field, const char *title,
     const char *s, int limit)
@@ -122,6 +122,27 @@ check_texts(struct check *c)
 		    strlen(field->value) != field->len)
 			faults_rule(c->faults, field->name, "The field %s "
 			    "contains a zero byte.", field->name);
+	}
+}
+
+/* A field that we read as text must not have been sent as a file. */
+static void
+check_kinds(struct check *c)
+{
+	static const char *const others[] = { "platform_name", "mode",
+		"creativity_level", "num_variants", "task_type", "language",
+		"render_text", "apply_branding", "preset_id", "preset_type",
+		"template_overrides", "brand_kit", "unified_brief" };
+	const char *name;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(text_rules) + ARRAY_LEN(others); i++) {
+		name = i < ARRAY_LEN(others) ? others[i] :
+		    text_rules[i - ARRAY_LEN(others)].name;
+		if (form_get_file(c->form, name) != NULL)
+			faults_type(c->faults, "string_type", "body", name,
+			    NULL, "%s must be sent as text, not as a file.",
+			    name);
 	}
 }
 
@@ -279,18 +300,29 @@ check_presets(struct check *c)
 
 /* --- the picture ------------------------------------------------------------------ */
 
+/* The picture; a browser sends an empty nameless file when none was chosen. */
+static const struct form_file *
+sent_image(const struct form *f)
+{
+	const struct form_file *file = form_get_file(f, "image_file");
+
+	if (file != NULL && file->size == 0 && file->filename[0] == '\0')
+		return NULL;
+	return file;
+}
+
 static enum err_code
 check_image(struct check *c, struct err *e)
 {
 	const struct settings *set = &c->conf->settings;
-	const struct form_file *file = form_get_file(c->form, "image_file");
+	const struct form_file *file = sent_image(c->form);
 	enum err_code rc;
 	int fd = -1;
 
 	if (form_get(c->form, "image_file") != NULL)
 		faults_type(c->faults, "value_error", "body", "image_file",
 		    NULL, "image_file must be sent as a file.");
-	if (file == NULL || (file->size == 0 && file->filename[0] == '\0'))
+	if (file == NULL)
 		return ERR_OK;
 	if (file->size > set->max_upload_bytes) {
 		faults_rule(c->faults, "image_file", "The picture has %lld "
@@ -331,8 +363,8 @@ check_brief(struct check *c)
 		brief_check(c->brief_doc, c->faults);
 	b->prompt = form_get(c->form, "prompt");
 	b->overlay = form_get(c->form, "task_description");
-	b->has_image = c->image != NULL ||
-	    form_get_file(c->form, "image_file") != NULL;
+	/* A picture that was refused is a fault already, not a missing one. */
+	b->has_image = sent_image(c->form) != NULL;
 	b->has_logo = c->kit.logo_tmp != NULL;
 	/* Only meaningful together with a picture; dropped without. */
 	b->instruction = b->has_image ?
@@ -520,6 +552,7 @@ check_all(struct check *c, const char **mode, struct err *e)
 {
 	enum err_code rc;
 
+	check_kinds(c);
 	check_platform(c);
 	c->creativity = int_field(c, "creativity_level", DEFAULT_CREATIVITY,
 	    1, 3, "creativity_level must be 1, 2 or 3.");

@@ -25,22 +25,28 @@ enum err_code
 service_load(struct service *s, const struct conf_options *opts,
     struct problems *problems)
 {
-	char *dir = NULL;
+	char *dir, *path;
 
 	memset(s, 0, sizeof(*s));
-	/* Without the configuration there is nothing to check the rest with. */
-	if (conf_load(opts, problems, &s->conf) != ERR_OK)
-		goto out;
-	dir = xasprintf("%s/schemas", s->conf->dir);
-	schema_set_load(dir, problems, &s->schemas);
+	dir = conf_find_dir(opts, problems);
+	if (dir == NULL)
+		return ERR_CONFIG;
+	conf_load(opts, problems, &s->conf);
+	path = xasprintf("%s/schemas", dir);
+	schema_set_load(path, problems, &s->schemas);
+	free(path);
+	path = xasprintf("%s/prompts", dir);
+	prompts_load(path, stage_table, stage_table_len, problems,
+	    &s->prompts);
+	free(path);
 	free(dir);
-	dir = xasprintf("%s/prompts", s->conf->dir);
-	prompts_load(dir, stage_table, stage_table_len, problems, &s->prompts);
-	executor_set_build(s->conf, stage_table, stage_table_len,
-	    clock_now_ms(), problems, &s->executors);
-	s->runs_dir = xasprintf("%s/runs", s->conf->settings.data_dir);
-out:
-	free(dir);
+	/* Executors follow from the configuration, and so do their faults. */
+	if (s->conf != NULL) {
+		executor_set_build(s->conf, stage_table, stage_table_len,
+		    clock_now_ms(), problems, &s->executors);
+		s->runs_dir = xasprintf("%s/runs",
+		    s->conf->settings.data_dir);
+	}
 	if (problems->count == 0)
 		return ERR_OK;
 	service_release(s);

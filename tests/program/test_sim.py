@@ -997,14 +997,17 @@ class Faults(Case):
             began = time.monotonic()
             self.assertIn(self.sim.post(path, body).status, (200, 503))
             return time.monotonic() - began
-        self.sim.script(250, {"fault": "latency", "kind": "generation",
-                              "latency_ms": 600, "times": -1},
+        # A busy machine may be late, never early.
+        self.sim.script(150, {"fault": "latency", "kind": "generation",
+                              "latency_ms": 1500, "times": -1},
                         {"fault": "status", "status": 503, "contains": "slow",
-                         "latency_ms": 400})
-        self.assertTrue(0.25 <= took(*Errors.CALLS[0]) < 0.5)
-        self.assertGreaterEqual(took(*Errors.CALLS[1]), 0.6)
-        self.assertTrue(0.4 <= took("/v1/chat/completions",
-                                    chat("slow")) < 0.65)
+                         "latency_ms": 700})
+        plain = took(*Errors.CALLS[0])
+        self.assertGreaterEqual(plain, 0.15)
+        self.assertGreaterEqual(took(*Errors.CALLS[1]), 1.5)
+        self.assertGreaterEqual(took("/v1/chat/completions", chat("slow")),
+                                0.7)
+        self.assertLess(plain, 1.5)
 
     def test_a_bad_script_is_refused_and_changes_nothing(self):
         self.sim.script(0, {"fault": "status", "status": 500, "times": -1})
@@ -1021,12 +1024,12 @@ class Faults(Case):
                                        chat("x")).status, 500)
 
     def test_a_reset_ends_the_script(self):
-        self.sim.script(1000, {"fault": "status", "times": -1})
+        self.sim.script(20000, {"fault": "status", "times": -1})
         self.sim.request("POST", "/sim/reset")
         began = time.monotonic()
         self.assertEqual(self.sim.post("/v1/chat/completions",
                                        chat("x")).status, 200)
-        self.assertLess(time.monotonic() - began, 0.9)
+        self.assertLess(time.monotonic() - began, 10)
 
 
 class Counters(Case):
@@ -1140,7 +1143,7 @@ class Load(Case):
         took, c = self.at_once(200, "/v1/chat/completions",
                                chat("COUNT: 6\n" + brief(), STRATEGIES), 2000)
         self.assertGreaterEqual(took, 2)
-        self.assertLess(took, 4 if not is_sanitized() else 8)
+        self.assertLess(took, 12)       # one after another: 400
         self.assertEqual(c["max_in_flight"], 200)
         self.assertLessEqual(self.sim.rss_mb("Threads"), 8)
         if not is_sanitized():
@@ -1167,7 +1170,7 @@ class Life(unittest.TestCase):
                          sim.port)
         status, took = sim.stop()
         self.assertEqual(status, 0)
-        self.assertLess(took, 2)
+        self.assertLess(took, 2.5)
 
     def test_it_stops_at_once_with_calls_in_flight(self):
         sim = Sim()
@@ -1184,7 +1187,7 @@ class Life(unittest.TestCase):
             time.sleep(0.02)
         status, took = sim.stop()
         self.assertEqual(status, 0)
-        self.assertLess(took, 1.5)
+        self.assertLess(took, 2.5)
         for s in sockets:
             s.close()
         self.assertNotIn("ERROR", sim.said)

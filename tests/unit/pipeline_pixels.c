@@ -143,7 +143,7 @@ static const struct {
 } troubles[] = {
 	{ "bad.png", ERR_INVALID, "This is not a picture." },
 	{ "silent.png", ERR_INVALID, "the picture cannot be used" },
-	{ "crash.png", ERR_SYSTEM, "signal 11" },
+	{ "crash.png", ERR_INVALID, "signal 11" },
 	{ "fails.png", ERR_SYSTEM, "status 1: out of paint" },
 	{ "full.png", ERR_FULL, "No space left" },
 	{ "nonsense.png", ERR_SYSTEM, "cannot be read" },

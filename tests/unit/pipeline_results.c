@@ -23,7 +23,7 @@ str_at(const struct json_object *o, const char *path)
 	return json_object_get_string(json_at(o, path));
 }
 
-/* --- a ledger ---------------------------------------------------------------------------- */
+/* --- a ledger ------------------------------------------------------------- */
 
 static struct call_row calls[16];
 static struct call_list ledger = { calls, 0 };
@@ -175,7 +175,7 @@ START_TEST(usage_has_the_names_it_always_had)
 }
 END_TEST
 
-/* --- metadata ----------------------------------------------------------------------------- */
+/* --- metadata ------------------------------------------------------------- */
 
 static struct json_object *
 metadata(const char *inputs, const char *outputs)
@@ -295,7 +295,7 @@ START_TEST(a_given_logo_analysis_is_not_replaced)
 }
 END_TEST
 
-/* --- the view ------------------------------------------------------------------------------- */
+/* --- the view ------------------------------------------------------------- */
 
 static const char *const view_keys[] = { "run_id", "status",
     "image_analysis", "marketing_strategies", "style_guidance",
@@ -391,7 +391,7 @@ START_TEST(lists_of_the_first_implementation_keep_their_order)
 }
 END_TEST
 
-/* --- warnings -------------------------------------------------------------------------------- */
+/* --- warnings ------------------------------------------------------------- */
 
 START_TEST(a_stage_says_each_thing_once_and_not_without_end)
 {

@@ -24,7 +24,7 @@
 static int stop_at;
 static enum err_code stop_code;
 
-/* --- what must be true of any finished run ------------------------------------------------ */
+/* --- what must be true of any finished run -------------------------------- */
 
 static int
 count_in(const char *text, const char *word)
@@ -138,7 +138,7 @@ made_more_than_once(void)
 	return n;
 }
 
-/* --- stopped at each step -------------------------------------------------------------------- */
+/* --- stopped at each step ------------------------------------------------- */
 
 static void
 stop_now(int attempt)
@@ -190,7 +190,7 @@ START_TEST(stopped_at_any_step_it_goes_on_from_there)
 }
 END_TEST
 
-/* --- killed at each moment -------------------------------------------------------------------- */
+/* --- killed at each moment ------------------------------------------------ */
 
 static int kill_at;
 
@@ -284,7 +284,7 @@ START_TEST(killed_after_any_event_it_is_resumed)
 }
 END_TEST
 
-/* --- who decides ------------------------------------------------------------------------------- */
+/* --- who decides ---------------------------------------------------------- */
 
 START_TEST(a_cancel_in_the_middle_of_lanes_ends_them_all)
 {
@@ -362,7 +362,7 @@ START_TEST(a_job_taken_by_another_is_left_to_it)
 }
 END_TEST
 
-/* --- time ----------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------- */
 
 static void
 check_timeout(const char *want)
@@ -426,7 +426,7 @@ START_TEST(a_job_claimed_after_its_deadline_fails_at_once)
 }
 END_TEST
 
-/* --- not now ---------------------------------------------------------------------------------------- */
+/* --- not now -------------------------------------------------------------- */
 
 START_TEST(trouble_of_the_machine_puts_the_job_back)
 {
@@ -508,7 +508,7 @@ START_TEST(a_store_that_will_not_write_fails_no_job)
 }
 END_TEST
 
-/* --- what a resumed job knows --------------------------------------------------------------------- */
+/* --- what a resumed job knows --------------------------------------------- */
 
 START_TEST(a_variant_that_dropped_out_stays_out_with_its_warning)
 {

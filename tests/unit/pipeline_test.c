@@ -24,7 +24,7 @@ json(const char *text)
 	return o;
 }
 
-/* --- executors ------------------------------------------------------------------------ */
+/* --- executors ------------------------------------------------------------ */
 
 START_TEST(there_is_one_executor_per_mode_and_it_stays_the_same)
 {
@@ -134,7 +134,7 @@ START_TEST(unknown_stages_are_faults_with_their_line)
 }
 END_TEST
 
-/* --- plans ------------------------------------------------------------------------------ */
+/* --- plans ---------------------------------------------------------------- */
 
 static const struct {
 	const char *what, *inputs;
@@ -208,7 +208,7 @@ START_TEST(a_plan_follows_from_order_and_inputs)
 }
 END_TEST
 
-/* --- contexts ---------------------------------------------------------------------------- */
+/* --- contexts ------------------------------------------------------------- */
 
 START_TEST(a_context_reads_what_is_there_and_invents_nothing)
 {
@@ -318,7 +318,7 @@ START_TEST(broken_text_is_an_error_not_a_context)
 }
 END_TEST
 
-/* --- prompts ------------------------------------------------------------------------------- */
+/* --- prompts -------------------------------------------------------------- */
 
 static const char *const known[] = { "name", "brief", NULL };
 static const struct stage_prompt wants[] = { { "one", known },
@@ -428,6 +428,7 @@ main(void)
 	s = suite_create("pipeline");
 	suite_add_tcase(s, pipeline_plan_case());
 	suite_add_tcase(s, pipeline_job_case());
+	suite_add_tcase(s, pipeline_lanes_case());
 	suite_add_tcase(s, pipeline_resume_case());
 	suite_add_tcase(s, pipeline_results_case());
 	suite_add_tcase(s, pipeline_pixels_case());

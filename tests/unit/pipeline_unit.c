@@ -12,7 +12,7 @@ struct world w;
 
 static char runs[300];
 
-/* --- the fake stages ------------------------------------------------------------------ */
+/* --- the fake stages ------------------------------------------------------ */
 
 static int
 fake_index(const char *name)
@@ -360,7 +360,7 @@ const struct stage fake_stages[] = {
 };
 const int n_fake_stages = ARRAY_LEN(fake_stages);
 
-/* --- the workshop ----------------------------------------------------------------------- */
+/* --- the workshop --------------------------------------------------------- */
 
 static void
 count_event(void *arg, const char *run_id)
@@ -431,7 +431,7 @@ runs_dir(void)
 	return runs;
 }
 
-/* --- runs -------------------------------------------------------------------------------- */
+/* --- runs ----------------------------------------------------------------- */
 
 static const char usual_inputs[] =
     "{\"run_timestamp\":\"20260101_120000_000000\",\"creativity_level\":2,"
@@ -547,7 +547,7 @@ run_of(int variants)
 	return s;
 }
 
-/* --- what was told and stored -------------------------------------------------------------- */
+/* --- what was told and stored --------------------------------------------- */
 
 static void
 list_events(int n, struct event_list *l)

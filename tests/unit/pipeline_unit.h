@@ -52,7 +52,8 @@ struct world {
 
 	/* orders; index variant + 1, so [0] is a per-run stage's */
 	enum deed deed[N_STAGES][MAX_VARIANTS + 1];
-	int waits_for[N_STAGES][MAX_VARIANTS + 1];	/* until so many attempts have been made in all */
+	/* An attempt waits until so many have been made in all. */
+	int waits_for[N_STAGES][MAX_VARIANTS + 1];
 	const char *run_id;	/* of the run under test, for DO_CANCEL */
 	void (*on_enter)(int attempt);	/* before attempt number ... (from 1) */
 	void (*on_leave)(int attempt);
@@ -84,7 +85,7 @@ enum job_outcome execute(enum state *ended_as);
 /* The same for a run of so many variants: submit and execute. */
 enum state run_of(int variants);
 
-/* --- what was told and stored -------------------------------------------------- */
+/* --- what was told and stored --------------------------------------------- */
 
 /* The events of run n as "1R 1C 2R 2F 3S ... run_complete". */
 char *story(int n);
