@@ -518,6 +518,8 @@ START_TEST(a_variant_that_dropped_out_stays_out_with_its_warning)
 	submit_run(1, NULL);
 	w.deed[CREATIVE_EXPERT][2] = DO_FAIL;
 	w.deed[IMAGE_GENERATION][1] = DO_SYSTEM;
+	/* Variant 1 has failed and variant 2 is in its last step by then. */
+	w.waits_for[IMAGE_GENERATION][1] = LANES_FIRST + 3 + 1 + 4;
 	ck_assert_int_eq(execute(&s), JOB_PUT_BACK);
 	w.deed[CREATIVE_EXPERT][2] = DO_WELL;
 	w.deed[IMAGE_GENERATION][1] = DO_WELL;
