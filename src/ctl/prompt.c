@@ -524,8 +524,10 @@ print_state(const struct json_object *call)
 		print_line("state", text);
 		free(text);
 	}
-	if (row != NULL && !json_get_bool(row, "same_request", false)) {
-		text = xasprintf("what was sent differs: %s, hash %s",
+	if (row != NULL && json_get_bool(row, "same_request", false)) {
+		print_line("", "this very request was sent");
+	} else if (row != NULL) {
+		text = xasprintf("another request was sent, to %s: hash %s",
 		    json_get_str(row, "model"), hash != NULL ? hash : "?");
 		print_line("", text);
 		free(text);
@@ -587,7 +589,9 @@ print_problems(const struct looking *l)
 		if (json_get(p, "variant") != NULL)
 			printf("Variant %" PRId64 ": ",
 			    json_get_int(p, "variant", 0));
-		fputs("nothing would be sent: ", stdout);
+		fputs(json_get(p, "variant") != NULL ?
+		    "nothing would be sent: " : "Nothing would be sent: ",
+		    stdout);
 		print_plain(json_get_str(p, "message"));
 		putchar('\n');
 	}
@@ -600,7 +604,7 @@ print_all(const struct looking *l, const char *idle)
 
 	printf("Run %s, stage %s\n", l->run.id, l->step->stage->name);
 	if (idle != NULL) {
-		fputs("\nNothing is sent: ", stdout);
+		fputs("\nNothing would be sent: ", stdout);
 		print_plain(idle);
 		putchar('\n');
 	}
@@ -657,8 +661,8 @@ find(struct looking *l, const char *run_id)
 	return rc == ERR_OK ? check_variant(l) : ctl_fail(rc, &e);
 }
 
-/* What there is to print is printed; 0 unless a look at a stage that has calls
- * to make showed none. */
+/* What there is to print is printed; 0 unless something kept the stage from
+ * showing any call. */
 static int
 look_and_print(struct looking *l)
 {
@@ -666,12 +670,13 @@ look_and_print(struct looking *l)
 	struct err e = ERR_INIT;
 	enum err_code rc = ERR_OK;
 
-	if (idle == NULL && l->step->stage->purposes == NULL)
-		idle = "this stage asks no model";
 	if (idle == NULL)
 		rc = look_all(l, &e);
 	if (rc != ERR_OK)
 		return ctl_fail(rc, &e);
+	if (idle == NULL && json_len(l->calls) == 0 &&
+	    json_len(l->problems) == 0)
+		idle = "This stage asks no model.";
 	if (l->c->json)
 		print_all_json(l, idle);
 	else

@@ -310,6 +310,7 @@ replay(struct call *c, const struct call_row *row)
 	struct verdict v;
 
 	follow_row(c, row);
+	preview_followed(c);
 	c->attempt = row->attempt;
 	c->cost_nano += row->cost_nano;
 	if (row->state == CALL_ANSWERED) {

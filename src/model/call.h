@@ -266,7 +266,10 @@ bool call_can_ask(const struct model *m, const struct provider *p);
 /* Show the current ask; false: the call has ended with that. Only where
  * m->preview is set. */
 bool preview_ask(struct call *c);
-/* The prepared request has an answer in the cache. Nothing without a preview. */
+/* Show the ask that a row has led to, unless it is shown already. Nothing
+ * without a preview, like the next one. */
+void preview_followed(struct call *c);
+/* The prepared request has an answer in the cache. */
 void preview_cached(struct call *c);
 
 /* --- the ledger (ledger.c) ----------------------------------------------- */

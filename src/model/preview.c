@@ -193,6 +193,14 @@ preview_ask(struct call *c)
 }
 
 void
+preview_followed(struct call *c)
+{
+	if (c->m->preview != NULL && c->shown_ask != c->ask &&
+	    c->wire.body != NULL)
+		show(c, false, false, NULL);
+}
+
+void
 preview_cached(struct call *c)
 {
 	if (c->m->preview != NULL)

@@ -277,7 +277,8 @@ check_size(struct runner *r)
 }
 
 struct rounds {
-	int64_t recover_ms, expire_ms, beat_ms;	/* monotonic: when next */
+	/* monotonic: when next */
+	int64_t recover_ms, expire_ms, sweep_ms, beat_ms;
 };
 
 /* What is done now and then; returns how long until the next of it. */
@@ -296,6 +297,14 @@ go_rounds(struct runner *r, struct rounds *n)
 		life_expire(r);
 		n->expire_ms = now + EXPIRE_MS;
 	}
+	if (now >= n->sweep_ms) {
+		/* Those who died could not take their rows away. */
+		if (store_sweep_processes(r->store,
+		    clock_now_ms() - FORGET_MS, &e) != ERR_OK)
+			log_warn("old rows are left, ignoring", "error=%s",
+			    log_quote(e.msg));
+		n->sweep_ms = now + SWEEP_MS;
+	}
 	if (now >= n->beat_ms) {
 		if (stats_beat(r, &e) != ERR_OK)
 			log_warn("heartbeat not written, ignoring",
@@ -312,7 +321,7 @@ static void *
 claimer_run(void *arg)
 {
 	struct runner *r = arg;
-	struct rounds rounds = { 0, 0, 0 };
+	struct rounds rounds = { 0, 0, 0, 0 };
 	int64_t wait, until_round;
 
 	pthread_mutex_lock(&r->lock);

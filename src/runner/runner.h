@@ -25,6 +25,8 @@
 #define ROLE "runner"
 #define RECOVER_MS 1000		/* how often we look for dead runners */
 #define EXPIRE_MS 5000		/* how often leases of other hosts are looked at */
+#define SWEEP_MS 60000		/* how often old rows of processes are forgotten */
+#define FORGET_MS 3600000	/* ... of those silent for so long */
 #define RETRY_MS 1000		/* after the store refused */
 #define GRACE_MS 5000		/* for calls in flight at a shutdown */
 #define ABORT_MS 10000		/* for jobs to notice that they are aborted */

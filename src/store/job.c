@@ -3,9 +3,10 @@
  *
  * Who is next: the highest priority that has something due; in it the owner
  * with the fewest running jobs; of equals the oldest job.  The search takes one
- * step in an index per waiting owner, however many jobs wait (a job that is
- * not due yet costs a step, too).  The claim itself is one conditional UPDATE,
- * in the same transaction.
+ * step in an index per waiting owner, however many jobs wait.  When owners are
+ * many, most of them run nothing, and the oldest job of one who runs nothing
+ * is who is next; it is found in the order of age.  The claim itself is one
+ * conditional UPDATE, in the same transaction.
  *
  * A job that comes back (lease lost, handed back) keeps its age and its run
  * stays RUNNING.  job_counts follows every change of a state.
@@ -15,6 +16,8 @@
 #include <limits.h>
 
 #include "xalloc.h"
+
+#define FEW_OWNERS 64		/* that are compared one by one */
 
 /* --- for units ------------------------------------------------------------- */
 
@@ -159,20 +162,52 @@ next_owner(struct db *db, int64_t priority, int64_t now_ms, char **owner,
 	return rc;
 }
 
+/* The oldest due job of all owners who run nothing. */
+static enum err_code
+oldest_of_idle(struct db *db, int64_t priority, int64_t now_ms,
+    struct candidate *out, bool *found, struct err *e)
+{
+	static const char sql[] =
+	    "SELECT w.id, w.created_ms FROM jobs w"
+	    " WHERE w.state = 'PENDING' AND w.priority = ?1"
+	    " AND w.due_ms <= ?2 AND NOT EXISTS (SELECT 1 FROM jobs r"
+	    "  WHERE r.state = 'RUNNING' AND r.owner = w.owner)"
+	    " ORDER BY w.created_ms, w.id LIMIT 1";
+	struct db_rows *r = NULL;
+	enum err_code rc;
+
+	rc = db_first(db, sql, DB_ARGS(db_i(priority), db_i(now_ms)), &r,
+	    found, e);
+	if (rc == ERR_OK && *found) {
+		copy_id(out->id, db_text(r, 0));
+		out->created_ms = db_int(r, 1);
+		out->running = 0;
+	}
+	db_done(r);
+	return rc;
+}
+
 static enum err_code
 best_of_priority(struct db *db, int64_t priority, int64_t now_ms,
     struct candidate *best, struct err *e)
 {
 	struct candidate c = { "", 0, 0 };
 	char *owner = xstrdup("");	/* comes before every owner */
+	bool found = false;
 	enum err_code rc;
+	int n;
 
-	for (;;) {
+	for (n = 1; ; n++) {
 		rc = next_owner(db, priority, now_ms, &owner, &c, e);
 		if (rc != ERR_OK || owner == NULL)
 			break;
 		if (is_better(&c, best))
 			*best = c;
+		if (n != FEW_OWNERS)
+			continue;
+		rc = oldest_of_idle(db, priority, now_ms, best, &found, e);
+		if (rc != ERR_OK || found)
+			break;
 	}
 	free(owner);
 	return rc;

@@ -11,8 +11,6 @@
  */
 #include "internal.h"
 
-#include <stdint.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "digest.h"
@@ -26,7 +24,6 @@
 #define MAX_KIT_BYTES (1024 * 1024)	/* of JSON without its long strings */
 #define LONG_MARK "@long:"
 #define DECODE_BYTES 49152
-#define WINDOW_BYTES (1024 * 1024)	/* read before its pages are forgotten */
 
 struct span {
 	const char *p;
@@ -57,21 +54,6 @@ brand_kit_release(struct brand_kit *k, int uploads_dirfd)
 
 /* --- long strings out ----------------------------------------------------------- */
 
-/*
- * The pages from from to to have been read and will be read again, if at all,
- * from the file: they need not stay in this process's memory.
- */
-static void
-forget(const char *from, const char *to)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t first = ((uintptr_t)from + page - 1) & ~(page - 1);
-	uintptr_t last = (uintptr_t)to & ~(page - 1);
-
-	if (first < last)
-		madvise((void *)first, last - first, MADV_DONTNEED);
-}
-
 /* The end of a string that begins behind its opening quote. */
 static const char *
 string_end(const struct compact *c, const char *begin, const char *end)
@@ -80,11 +62,11 @@ string_end(const struct compact *c, const char *begin, const char *end)
 
 	do {
 		from = q;
-		stop = end - q > WINDOW_BYTES ? q + WINDOW_BYTES : end;
+		stop = end - q > FORGET_BYTES ? q + FORGET_BYTES : end;
 		while (q < stop && *q != '"')
 			q += *q == '\\' && q + 1 < end ? 2 : 1;
 		if (c->mapped && q >= stop)
-			forget(from, q);
+			mapped_forget(from, q);
 	} while (q < end && *q != '"');
 	return q;
 }
@@ -388,7 +370,7 @@ decode_to_fd(struct span s, int fd, enum err_code *rc, struct err *e)
 			chunk[n] = (char)c;
 		}
 		if (s.mapped)
-			forget(s.p + from, s.p + at);
+			mapped_forget(s.p + from, s.p + at);
 		got = sizeof(bytes);
 		if (!base64_decode_update(&ctx, &got, bytes, n, chunk))
 			return false;

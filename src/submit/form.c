@@ -146,6 +146,17 @@ field_view_release(struct field_view *v)
 	memset(v, 0, sizeof(*v));
 }
 
+void
+mapped_forget(const char *from, const char *to)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)from + page - 1) & ~(page - 1);
+	uintptr_t last = (uintptr_t)to & ~(page - 1);
+
+	if (first < last)
+		madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
 enum err_code
 upload_create(int uploads_dirfd, char **name, int *fd, struct err *e)
 {

@@ -25,6 +25,14 @@ enum err_code form_view(const struct form *f, const char *name,
     struct field_view *out, struct err *e);
 void field_view_release(struct field_view *v);
 
+/*
+ * Bytes of a mapped field were read and will be read again, if at all, from its
+ * file: their pages need not count as this process's memory. Never for bytes
+ * that are not mapped from a file: those would be lost.
+ */
+void mapped_forget(const char *from, const char *to);
+#define FORGET_BYTES (1024 * 1024)	/* read before they are forgotten */
+
 /* --- brand_kit.c -------------------------------------------------------------- */
 
 struct brand_kit {

@@ -512,6 +512,21 @@ put_form(struct check *c, const char *mode, const char *image_name)
 	json_put_obj(c->out_form, "unified_brief", json_copy(c->brief_doc));
 }
 
+static void
+digest_view(struct digest *d, const struct field_view *view)
+{
+	size_t at, n;
+
+	for (at = 0; at < view->len; at += n) {
+		n = view->len - at;
+		if (n > FORGET_BYTES)
+			n = FORGET_BYTES;
+		digest_add(d, view->text + at, n);
+		if (view->map != NULL)
+			mapped_forget(view->text + at, view->text + at + n);
+	}
+}
+
 /*
  * The same request, whatever its multipart boundaries: every field by name and
  * content in order, every file by digest.
@@ -533,7 +548,7 @@ fingerprint(const struct form *f, char out[DIGEST_HEX_MAX], struct err *e)
 			return rc;
 		digest_add_field(&d, f->fields[i].name);
 		digest_add(&d, &view.len, sizeof(view.len));
-		digest_add(&d, view.text, view.len);
+		digest_view(&d, &view);
 		field_view_release(&view);
 	}
 	for (i = 0; i < f->n_files; i++) {

@@ -358,11 +358,16 @@ class Stack:
         return self.sim("GET", "/sim/counters")
 
     def photo(self):
-        """Bytes of a photo-like JPEG."""
-        path = os.path.join(self.dir, "photo.jpg")
+        """Bytes of a photo-like JPEG; drawn once per build, since a good one
+        takes seconds."""
+        program = self.program("churns-sim")
+        path = os.path.join(BUILD, "test-photo-%d.jpg" % os.stat(
+            program).st_mtime_ns)
         if not os.path.exists(path):
-            subprocess.run([self.program("churns-sim"), "--make-photo", path],
-                           check=True, stdout=subprocess.DEVNULL)
+            made = "%s.%d" % (path, os.getpid())
+            subprocess.run([program, "--make-photo", made], check=True,
+                           stdout=subprocess.DEVNULL)
+            os.replace(made, path)
         with open(path, "rb") as f:
             return f.read()
 

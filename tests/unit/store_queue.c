@@ -424,6 +424,26 @@ START_TEST(the_queue_knows_its_length)
 }
 END_TEST
 
+/* More owners than are compared one by one, named so that the answer is the
+ * last of them. */
+START_TEST(among_many_owners_the_same_one_is_next)
+{
+	enum { OWNERS = 150 };
+	char owner[20];
+	struct run_spec spec = { .owner = owner };
+	int i;
+
+	for (i = 1; i <= 2 * OWNERS; i++) {
+		snprintf(owner, sizeof(owner), "o%03d", (OWNERS * 2 - i) % OWNERS);
+		spec.n = i;
+		add(&spec);
+	}
+	for (i = 1; i <= 2 * OWNERS; i++)
+		ck_assert_int_eq(claim_at(T0 + HOUR, NULL), i);
+	claim_none(T0 + HOUR);
+}
+END_TEST
+
 START_TEST(of_jobs_of_one_age_the_id_decides)
 {
 	struct run_spec specs[] = {
@@ -639,6 +659,8 @@ fill_queue(int n_owners)
 	sql_run(sql);
 }
 
+static const int owner_numbers[] = { 1, 50, 1000, MANY };
+
 START_TEST(no_statement_of_a_runs_life_reads_a_whole_table)
 {
 	struct store_options o = options();
@@ -654,7 +676,7 @@ START_TEST(no_statement_of_a_runs_life_reads_a_whole_table)
 
 	watch_statements();
 	open_with(&o);
-	fill_queue(50);
+	fill_queue(owner_numbers[_i]);
 	close_store();
 	open_with(&o);
 	atomic_store(&scans, 0);
@@ -711,6 +733,7 @@ queue_suite(void)
 	tcase_add_test(tc, handing_a_job_back_is_not_an_attempt);
 	tcase_add_test(tc, a_waiting_run_that_had_begun_can_be_cancelled);
 	tcase_add_test(tc, the_queue_knows_its_length);
+	tcase_add_test(tc, among_many_owners_the_same_one_is_next);
 	tcase_add_test(tc, of_jobs_of_one_age_the_id_decides);
 	tcase_add_test(tc, a_damaged_row_keeps_nobody_else_from_being_freed);
 	tcase_add_test(tc, a_job_that_is_not_there_is_not_found);
@@ -722,7 +745,9 @@ queue_suite(void)
 	suite_add_tcase(s, slow);
 	tcase_add_checked_fixture(cost, set_up_closed, tear_down);
 	tcase_set_timeout(cost, 60);
-	tcase_add_test(cost, no_statement_of_a_runs_life_reads_a_whole_table);
+	tcase_add_loop_test(cost,
+	    no_statement_of_a_runs_life_reads_a_whole_table, 0,
+	    ARRAY_LEN(owner_numbers));
 	suite_add_tcase(s, cost);
 	return s;
 }

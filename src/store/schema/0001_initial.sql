@@ -107,6 +107,9 @@ CREATE INDEX jobs_by_run
 -- Claim: priorities, within one the owners, of one the oldest job.
 CREATE INDEX jobs_waiting
     ON jobs (priority, owner, created_ms, id, due_ms) WHERE state = 'PENDING';
+-- The same, when owners are many: the oldest of somebody who runs nothing.
+CREATE INDEX jobs_by_age
+    ON jobs (priority, created_ms, id, owner, due_ms) WHERE state = 'PENDING';
 -- When will something be due?
 CREATE INDEX jobs_due
     ON jobs (due_ms) WHERE state = 'PENDING';
