@@ -214,11 +214,13 @@ END_TEST
 START_TEST(in_a_directory_that_is_read_only_nothing_is_stored)
 {
 	make_request("tart", true, true);
-	ck_assert_int_eq(chmod(svc.runs_dir, 0500), 0);
+	ck_assert_int_eq(chmod(unit_dir(), 0755), 0);
+	ck_assert_int_eq(chmod(svc.conf->settings.data_dir, 0755), 0);
+	ck_assert_int_eq(chmod(svc.runs_dir, 0555), 0);
 	/* Root may write anyway. */
 	if (geteuid() == 0)
 		ck_assert_int_eq(seteuid(65534), 0);
-	ck_assert_int_ne(submit(NULL), ERR_OK);
+	ck_fails(submit(NULL), ERR_SYSTEM);
 	if (getuid() == 0)
 		ck_assert_int_eq(seteuid(0), 0);
 	ck_assert_int_eq(chmod(svc.runs_dir, 0700), 0);
