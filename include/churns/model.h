@@ -83,7 +83,7 @@ const struct schema_set *model_schemas(const struct model *m);
 /* The connections shared with others that fetch over HTTP. */
 struct http *model_http(struct model *m);
 
-/* --- looking at requests without sending them ------------------------------- */
+/* --- looking at requests without sending them ------------------------------ */
 
 /*
  * A model can be told only to show its calls ("churnsctl prompt").  Then every

@@ -9,16 +9,12 @@
  * Nothing of the run is touched: the database is open for reading only, and
  * stages that scale pictures find copies of the run's files in a temporary
  * directory, which is removed in the end.  Keys are not read.
- *
- * Texts are shown behind a bar, so that none of them can be taken for a line
- * of ours.
  */
-#include "ctl.h"
+#include "prompt.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,7 +67,7 @@ struct looking {
 	int open_round;		/* ... in this round first */
 };
 
-/* --- a place to work in --------------------------------------------------------- */
+/* --- a place to work in --------------------------------------------------- */
 
 /* A file that a runner has taken away meanwhile is none. */
 static enum err_code
@@ -172,7 +168,7 @@ make_place(struct looking *l, struct err *e)
 	return rc;
 }
 
-/* --- what is shown ---------------------------------------------------------------- */
+/* --- what is shown -------------------------------------------------------- */
 
 static struct json_object *
 picture_view(const struct looking *l, const struct call_image *p)
@@ -292,7 +288,7 @@ take(void *arg, const struct call_preview *p)
 	}
 }
 
-/* --- looking ---------------------------------------------------------------------- */
+/* --- looking -------------------------------------------------------------- */
 
 static void
 add_problem(struct looking *l, int variant, const char *message)
@@ -370,7 +366,7 @@ look_all(struct looking *l, struct err *e)
 	return rc;
 }
 
-/* --- which stage of which run ------------------------------------------------------- */
+/* --- which stage of which run --------------------------------------------- */
 
 static enum err_code
 load_run(struct looking *l, const char *run_id, struct err *e)
@@ -435,187 +431,11 @@ check_variant(struct looking *l)
 	return 0;
 }
 
-/* --- for people --------------------------------------------------------------------- */
+/* --- prompt --------------------------------------------------------------- */
 
-static void
-print_line(const char *name, const char *text)
-{
-	printf("  %-11s ", name);
-	print_plain(text);
-	putchar('\n');
-}
-
-/* Each line of it behind a bar. */
-static void
-print_text(const char *title, const char *text)
-{
-	size_t len;
-	char *one;
-
-	if (text == NULL)
-		return;
-	printf("\n  %s\n", title);
-	for (; *text != '\0'; text += len + (text[len] == '\n')) {
-		len = strcspn(text, "\n");
-		one = xstrndup(text, len);
-		fputs("  | ", stdout);
-		print_plain(one);
-		putchar('\n');
-		free(one);
-	}
-}
-
-static void
-print_parameters(const struct json_object *call)
-{
-	struct json_object *p = json_get_obj(call, "parameters");
-	struct strbuf text = STRBUF_INIT(MAX_LINE_BYTES);
-
-	json_object_object_foreach(p, key, value) {
-		strbuf_addf(&text, "%s%s ", text.len > 0 ? ", " : "", key);
-		if (json_object_is_type(value, json_type_string))
-			strbuf_addstr(&text, json_object_get_string(value));
-		else
-			strbuf_add_json(&text, value);
-	}
-	if (text.len > 0)
-		print_line("parameters", text.buf);
-	strbuf_release(&text);
-}
-
-static void
-print_pictures(const struct json_object *call)
-{
-	struct json_object *list = json_get_arr(call, "pictures"), *p;
-	char *text;
-	size_t i;
-
-	for (i = 0; i < json_len(list); i++) {
-		p = json_object_array_get_idx(list, i);
-		text = xasprintf("%s, %s, %" PRId64 " x %" PRId64 ", %" PRId64
-		    " bytes", json_get_str(p, "name"), json_get_str(p, "type"),
-		    json_get_int(p, "width", 0), json_get_int(p, "height", 0),
-		    json_get_int(p, "bytes", 0));
-		print_line("picture", text);
-		free(text);
-	}
-}
-
-/* What has become of it, and whether it would be sent. */
-static void
-print_state(const struct json_object *call)
-{
-	struct json_object *row = json_get_obj(call, "ledger");
-	const char *state = json_get_str(row, "state");
-	const char *hash = json_get_str(row, "hash");
-	bool to_send = json_get_bool(call, "to_send", false);
-	char *text;
-
-	if (json_get_bool(call, "cached", false)) {
-		print_line("state", "not sent: an equal request was answered "
-		    "before");
-	} else if (row == NULL) {
-		print_line("state", "not sent yet");
-	} else {
-		text = xasprintf("%s in attempt %" PRId64 "%s", state,
-		    json_get_int(row, "attempt", 0), !to_send ? "" :
-		    strcmp(state, call_state_name(CALL_SENT)) == 0 ?
-		    ", no answer yet" : ", would be sent again");
-		print_line("state", text);
-		free(text);
-	}
-	if (row != NULL && json_get_bool(row, "same_request", false)) {
-		print_line("", "this very request was sent");
-	} else if (row != NULL) {
-		text = xasprintf("another request was sent, to %s: hash %s",
-		    json_get_str(row, "model"), hash != NULL ? hash : "?");
-		print_line("", text);
-		free(text);
-	}
-	if (json_get_bool(call, "uncertain", false))
-		print_line("", "made without the answer to a call above; with "
-		    "it this one may be another, or none");
-}
-
-static void
-print_call(const struct json_object *call, int number)
-{
-	const struct json_object *answer = json_get_obj(call, "answer");
-	int64_t ask = json_get_int(call, "ask", 1);
-	char *text;
-
-	printf("\n%d. %s", number, json_get_str(call, "purpose"));
-	if (json_get(call, "variant") != NULL)
-		printf(", variant %" PRId64, json_get_int(call, "variant", 0));
-	if (ask > 1)
-		printf(", asked again (%" PRId64 ")", ask);
-	putchar('\n');
-	text = xasprintf("%s%s", json_get_str(call, "provider"),
-	    json_get_bool(call, "simulated", false) ? " (simulated)" : "");
-	print_line("provider", text);
-	free(text);
-	text = xasprintf("%s%s", json_get_str(call, "model"),
-	    json_get_bool(call, "fallback", false) ? " (fall-back)" : "");
-	print_line("model", text);
-	free(text);
-	print_line("url", json_get_str(call, "url"));
-	print_parameters(call);
-	if (answer != NULL) {
-		text = xasprintf("%s %s", json_get_str(answer, "mode"),
-		    json_get_str(answer, "schema"));
-		print_line("answer", text);
-		free(text);
-	}
-	print_pictures(call);
-	printf("  %-11s %" PRId64 " bytes\n", "size",
-	    json_get_int(call, "bytes", 0));
-	print_line("hash", json_get_str(call, "hash"));
-	print_state(call);
-	print_text("system", json_get_str(call, "system"));
-	print_text("user", json_get_str(call, "user"));
-	print_text("unusable answer", json_get_str(call, "answered"));
-	print_text("complaint", json_get_str(call, "complaint"));
-}
-
-static void
-print_problems(const struct looking *l)
-{
-	struct json_object *p;
-	size_t i;
-
-	for (i = 0; i < json_len(l->problems); i++) {
-		p = json_object_array_get_idx(l->problems, i);
-		putchar('\n');
-		if (json_get(p, "variant") != NULL)
-			printf("Variant %" PRId64 ": ",
-			    json_get_int(p, "variant", 0));
-		fputs(json_get(p, "variant") != NULL ?
-		    "nothing would be sent: " : "Nothing would be sent: ",
-		    stdout);
-		print_plain(json_get_str(p, "message"));
-		putchar('\n');
-	}
-}
-
-static void
-print_all(const struct looking *l, const char *idle)
-{
-	size_t i;
-
-	printf("Run %s, stage %s\n", l->run.id, l->step->stage->name);
-	if (idle != NULL) {
-		fputs("\nNothing would be sent: ", stdout);
-		print_plain(idle);
-		putchar('\n');
-	}
-	for (i = 0; i < json_len(l->calls); i++)
-		print_call(json_object_array_get_idx(l->calls, i),
-		    (int)i + 1);
-	print_problems(l);
-}
-
-static int
-print_all_json(const struct looking *l, const char *idle)
+/* Everything, as in --json. Caller's. */
+static struct json_object *
+document(const struct looking *l, const char *idle)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -624,10 +444,8 @@ print_all_json(const struct looking *l, const char *idle)
 	json_put_str(o, "idle", idle);
 	json_put_obj(o, "calls", json_object_get(l->calls));
 	json_put_obj(o, "problems", json_object_get(l->problems));
-	return print_json(o);
+	return o;
 }
-
-/* --- prompt ----------------------------------------------------------------------- */
 
 static void
 looking_release(struct looking *l)
@@ -669,6 +487,7 @@ look_and_print(struct looking *l)
 	const char *idle = l->step->skip_reason;
 	struct err e = ERR_INIT;
 	enum err_code rc = ERR_OK;
+	struct json_object *doc;
 
 	if (idle == NULL)
 		rc = look_all(l, &e);
@@ -677,10 +496,12 @@ look_and_print(struct looking *l)
 	if (idle == NULL && json_len(l->calls) == 0 &&
 	    json_len(l->problems) == 0)
 		idle = "This stage asks no model.";
-	if (l->c->json)
-		print_all_json(l, idle);
+	doc = document(l, idle);
+	if (!l->c->json)
+		prompt_print(doc);
 	else
-		print_all(l, idle);
+		print_json(json_object_get(doc));
+	json_object_put(doc);
 	return json_len(l->calls) == 0 && json_len(l->problems) > 0 ?
 	    CTL_FAILED : 0;
 }

@@ -134,11 +134,14 @@ static void
 send_to(int fd, const char *path, const char *text)
 {
 	struct sockaddr_un sa;
+	struct stat st;
 
 	if (!address_set(&sa, path))
 		return;
+	/* A file that is no socket refuses as well, and is not ours. */
 	if (sendto(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
-	    (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno == ECONNREFUSED)
+	    (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno == ECONNREFUSED &&
+	    lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
 		unlink(path);
 }
 

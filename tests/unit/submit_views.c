@@ -155,7 +155,7 @@ START_TEST(a_cost_is_shown_only_when_there_is_one_and_it_is_final)
 	r.status = STATE_CANCELLED;
 	r.cost_nano = 0;
 	o = view_run(&r);
-	ck_assert_str_eq(at(o, "total_cost_usd"), "0");
+	ck_assert_str_eq(at(o, "total_cost_usd"), "0.0");
 	json_object_put(o);
 	run_release(&r);
 }
