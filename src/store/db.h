@@ -49,7 +49,7 @@ enum err_code db_open(const struct db_options *o, struct db **out,
 void db_close(struct db *db);	/* NULL is fine */
 void db_set_busy(struct db *db, int ms);
 
-/* --- statements ------------------------------------------------------------ */
+/* --- statements ----------------------------------------------------------- */
 
 enum db_type { DB_INT, DB_REAL, DB_TEXT };
 
@@ -119,10 +119,11 @@ enum err_code db_end(struct db_rows *r, enum err_code rc, struct err *e);
 /* Columns of the row at hand, from 0. */
 int64_t db_int(struct db_rows *r, int col);	/* NULL: 0 */
 double db_real(struct db_rows *r, int col);
-const char *db_text(struct db_rows *r, int col);	/* until db_next; NULL: SQL NULL */
-char *db_text_copy(struct db_rows *r, int col);	/* free() it; NULL: SQL NULL */
+/* Valid until db_next or db_done; NULL: SQL NULL. */
+const char *db_text(struct db_rows *r, int col);
+char *db_text_copy(struct db_rows *r, int col);	/* free() it */
 
-/* --- transactions ---------------------------------------------------------- */
+/* --- transactions --------------------------------------------------------- */
 
 enum err_code db_begin_write(struct db *db, struct err *e);
 enum err_code db_begin_read(struct db *db, struct err *e);
@@ -135,12 +136,12 @@ enum err_code db_save(struct db *db, struct err *e);
 enum err_code db_save_release(struct db *db, struct err *e);
 enum err_code db_save_rollback(struct db *db, struct err *e);
 
-/* --- the file as a whole --------------------------------------------------- */
+/* --- the file as a whole -------------------------------------------------- */
 
 enum db_identity {
 	DB_EMPTY,		/* nothing in it, never marked */
 	DB_OURS,
-	DB_FOREIGN		/* of another program, or tables without our mark */
+	DB_FOREIGN		/* another mark, or tables without one */
 };
 
 enum err_code db_identify(struct db *db, enum db_identity *out, struct err *e);

@@ -16,7 +16,7 @@ struct ending {
 	const char *job_id, *run_id;
 	enum state from, to;	/* of the job */
 	const char *message;	/* NULL when COMPLETED */
-	const struct job_end *end;	/* what a finish brings; NULL: no finish */
+	const struct job_end *end;	/* NULL: not by a finish */
 	int64_t now_ms;
 };
 
@@ -60,7 +60,7 @@ read_brief(struct db *db, const char *owner, const char *run_id,
 	return rc;
 }
 
-/* --- the parts of an end --------------------------------------------------- */
+/* --- the parts of an end -------------------------------------------------- */
 
 /* A finish keeps the fence: its own late writes fail by the state. */
 static enum err_code
@@ -155,7 +155,7 @@ end_all(struct db *db, const struct ending *x, const char *kind, struct err *e)
 	return rc;
 }
 
-/* --- finish ---------------------------------------------------------------- */
+/* --- finish --------------------------------------------------------------- */
 
 struct finish {
 	const struct job_ref *ref;
@@ -214,7 +214,7 @@ store_finish(struct store *st, const struct job_ref *ref,
 	return store_write(st, finish_unit, &f, e);
 }
 
-/* --- cancel ---------------------------------------------------------------- */
+/* --- cancel --------------------------------------------------------------- */
 
 struct cancel {
 	const char *owner, *run_id, *message;
@@ -304,7 +304,7 @@ store_cancel_run(struct store *st, const char *owner, const char *run_id,
 	return rc;
 }
 
-/* --- leases that are over -------------------------------------------------- */
+/* --- leases that are over ------------------------------------------------- */
 
 struct expiry {
 	const char *job_id;

@@ -13,7 +13,7 @@
 
 #define MAX_ERROR_DATA_BYTES (64 * 1024)
 
-/* --- for units ------------------------------------------------------------- */
+/* --- for units ------------------------------------------------------------ */
 
 /* Counts as a change of the run. */
 static enum err_code
@@ -71,7 +71,7 @@ event_append_error(struct db *db, const char *run_id, const char *type,
 	return rc;
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static enum err_code
 event_from_row(struct db_rows *r, void *slot, struct err *e)

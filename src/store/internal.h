@@ -25,7 +25,7 @@
 #include "db.h"
 #include "store.h"
 
-/* --- schema and files ------------------------------------------------------ */
+/* --- schema and files ----------------------------------------------------- */
 
 struct schema_step {
 	int version;
@@ -60,7 +60,7 @@ enum err_code schema_migrate(const char *database,
     const struct schema_step *steps, size_t n, int *from, int *to,
     struct err *e);
 
-/* --- whose turn it is ------------------------------------------------------ */
+/* --- whose turn it is ----------------------------------------------------- */
 
 /*
  * Locks on bytes of the side file.  They are OFD locks: they belong to this
@@ -95,7 +95,7 @@ void turn_pause(int64_t waited_us);
 enum err_code turn_share_users(struct turn *t, struct err *e);
 enum err_code turn_exclude_users(struct turn *t, struct err *e);
 
-/* --- the writer ------------------------------------------------------------ */
+/* --- the writer ----------------------------------------------------------- */
 
 struct writer;
 struct checkpointer;
@@ -103,7 +103,7 @@ struct checkpointer;
 struct writer_options {
 	const struct place *place;
 	const struct store_options *store;
-	struct checkpointer *checkpointer;	/* told of the log's length; NULL: none */
+	struct checkpointer *checkpointer;	/* NULL: another process does it */
 };
 
 enum err_code writer_open(const struct writer_options *o, struct writer **out,
@@ -123,7 +123,7 @@ enum err_code checkpointer_start(const struct place *p,
 void checkpointer_stop(struct checkpointer *c);	/* NULL is fine */
 void checkpointer_notice(void *c, int log_pages);	/* for db_watch_log */
 
-/* --- for the files with statements ----------------------------------------- */
+/* --- for the files with statements ---------------------------------------- */
 
 /* Run fn as a unit and wait for its outcome. */
 enum err_code store_write(struct store *st,
@@ -197,7 +197,8 @@ enum err_code stage_write(struct db *db, const struct job_ref *ref,
 /* Those that are RUNNING become FAILED with message. */
 enum err_code stages_close(struct db *db, const char *job_id,
     const char *message, int64_t now_ms, struct err *e);
-/* Sum the ledger into the row, if the stage has ended (*changed, may be NULL). */
+/* Sum the ledger into the row; *changed (may be NULL) is whether the stage has
+ * ended and so was changed. */
 enum err_code stage_sum(struct db *db, const char *job_id, const char *stage,
     bool *changed, struct err *e);
 

@@ -19,7 +19,7 @@
 
 #define FEW_OWNERS 64		/* that are compared one by one */
 
-/* --- for units ------------------------------------------------------------- */
+/* --- for units ------------------------------------------------------------ */
 
 enum err_code
 job_from_row(struct db_rows *r, struct job *out, struct err *e)
@@ -101,7 +101,7 @@ job_check_fence(struct db *db, const struct job_ref *ref, struct err *e)
 	return ERR_OK;
 }
 
-/* --- claim ----------------------------------------------------------------- */
+/* --- claim ---------------------------------------------------------------- */
 
 struct claim {
 	const struct holder *h;
@@ -351,7 +351,7 @@ store_claim(struct store *st, const struct holder *h, int64_t now_ms,
 	return ERR_OK;
 }
 
-/* --- leases ---------------------------------------------------------------- */
+/* --- leases --------------------------------------------------------------- */
 
 struct renewal {
 	const struct job_ref *refs;
@@ -424,7 +424,7 @@ store_release(struct store *st, const struct job_ref *ref, int64_t due_ms,
 	return store_write(st, release_unit, &u, e);
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static enum err_code
 read_job(struct store *st, const char *sql, const char *id, struct job *out,

@@ -31,7 +31,7 @@ call_state_name(enum call_state s)
 	return call_names[s];
 }
 
-/* --- begin ----------------------------------------------------------------- */
+/* --- begin ---------------------------------------------------------------- */
 
 struct begin {
 	const struct job_ref *ref;
@@ -79,7 +79,7 @@ store_call_begin(struct store *st, const struct job_ref *ref,
 	return store_write(st, begin_unit, &b, e);
 }
 
-/* --- settle ---------------------------------------------------------------- */
+/* --- settle --------------------------------------------------------------- */
 
 /* Where a row belongs. */
 struct call_place {
@@ -193,7 +193,7 @@ store_call_settle(struct store *st, const struct call_row *c, struct err *e)
 	return store_write(st, settle_unit, &c, e);
 }
 
-/* --- after a crash --------------------------------------------------------- */
+/* --- after a crash -------------------------------------------------------- */
 
 struct lost_calls {
 	const struct job_ref *ref;
@@ -230,7 +230,7 @@ store_calls_unknown(struct store *st, const struct job_ref *ref,
 	return rc;
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 #define CALL_COLUMNS							\
 	"id, job_id, run_id, owner, stage, variant, purpose, attempt, "	\
@@ -379,13 +379,14 @@ call_list_release(struct call_list *l)
 	memset(l, 0, sizeof(*l));
 }
 
-/* --- the cache of answers -------------------------------------------------- */
+/* --- the cache of answers ------------------------------------------------- */
 
 enum err_code
 store_cache_get(struct store *st, const char *key, char **answer,
     struct err *e)
 {
-	static const char sql[] = "SELECT answer FROM answer_cache WHERE key = ?1";
+	static const char sql[] =
+	    "SELECT answer FROM answer_cache WHERE key = ?1";
 	struct db_rows *r = NULL;
 	struct db *db = NULL;
 	enum err_code rc;

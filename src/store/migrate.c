@@ -25,7 +25,7 @@
 #define CREATE_CACHE_KB 2048
 #define OPEN_BUSY_MS 2000	/* others open or close at the same moment */
 
-/* --- where it is ----------------------------------------------------------- */
+/* --- where it is ---------------------------------------------------------- */
 
 void
 place_release(struct place *p)
@@ -84,7 +84,7 @@ place_make(const struct place *p, struct err *e)
 	return ERR_CONFIG;
 }
 
-/* --- what it is ------------------------------------------------------------ */
+/* --- what it is ----------------------------------------------------------- */
 
 /* Within a transaction: *version is 0 when there is nothing in it yet. */
 static enum err_code
@@ -144,7 +144,7 @@ judge_version(int version, int known, struct err *e)
 	return ERR_OK;
 }
 
-/* --- making it so ---------------------------------------------------------- */
+/* --- making it so --------------------------------------------------------- */
 
 static enum err_code
 apply_step(struct db *db, const struct schema_step *step, bool is_new,
@@ -296,7 +296,7 @@ schema_ensure(const struct place *p, const struct store_options *o,
 	return rc;
 }
 
-/* --- upgrading ------------------------------------------------------------- */
+/* --- upgrading ------------------------------------------------------------ */
 
 static enum err_code
 upgrade(const struct place *p, const struct schema_step *steps, size_t n,

@@ -24,7 +24,7 @@ enum {
 	COL_BRAND_KIT, COL_FORM, COL_INPUTS	/* of a whole run only */
 };
 
-/* --- for units ------------------------------------------------------------- */
+/* --- for units ------------------------------------------------------------ */
 
 enum err_code
 run_count_add(struct db *db, const char *owner, enum state s, const char *mode,
@@ -116,7 +116,7 @@ run_sum(struct db *db, const char *run_id, int64_t *cost_nano, bool *simulated,
 	return rc;
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static enum err_code
 run_from_row(struct db_rows *r, void *slot, struct err *e)
@@ -211,7 +211,7 @@ store_get_run(struct store *st, const char *owner, const char *run_id,
 	return rc;
 }
 
-/* --- lists ----------------------------------------------------------------- */
+/* --- lists ---------------------------------------------------------------- */
 
 /* One text per index; ?1 owner, ?2 status, ?3 mode, ?4 size, ?5 offset.  What
  * is not asked for is NULL; the conditions that then always hold keep the

@@ -38,6 +38,7 @@ struct db {
 	sqlite3 *conn;
 	struct db_rows statements[MAX_STATEMENTS];
 	int n_statements;
+	int n_in_use;
 	void (*watch)(void *arg, int pages);
 	void *watch_arg;
 };
@@ -137,7 +138,7 @@ fail(sqlite3 *conn, struct err *e)
 	    sqlite3_errmsg(conn), xrc);
 }
 
-/* --- opening --------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------- */
 
 static enum err_code
 check_library(struct err *e)
@@ -218,10 +219,9 @@ db_close(struct db *db)
 
 	if (db == NULL)
 		return;
-	for (i = 0; i < MAX_STATEMENTS; i++) {
-		assert(!db->statements[i].in_use);
+	assert(db->n_in_use == 0);
+	for (i = 0; i < MAX_STATEMENTS; i++)
 		sqlite3_finalize(db->statements[i].stmt);
-	}
 	rc = sqlite3_close(db->conn);
 	assert(rc == SQLITE_OK);
 	(void)rc;
@@ -234,7 +234,7 @@ db_set_busy(struct db *db, int ms)
 	sqlite3_busy_timeout(db->conn, ms);
 }
 
-/* --- statements ------------------------------------------------------------ */
+/* --- statements ----------------------------------------------------------- */
 
 static size_t
 slot_of(const char *sql)
@@ -301,6 +301,7 @@ db_query(struct db *db, const char *sql, const struct db_value *args, size_t n,
 	assert(!r->in_use);
 	assert((size_t)sqlite3_bind_parameter_count(r->stmt) == n);
 	r->in_use = true;
+	db->n_in_use++;
 	r->ended = false;
 	for (i = 0; i < n; i++)
 		if (bind_value(r->stmt, (int)i + 1, &args[i]) != SQLITE_OK) {
@@ -337,6 +338,7 @@ db_done(struct db_rows *r)
 	sqlite3_reset(r->stmt);
 	sqlite3_clear_bindings(r->stmt);	/* the texts die before we do */
 	r->in_use = false;
+	r->db->n_in_use--;
 }
 
 enum err_code
@@ -407,7 +409,7 @@ db_text_copy(struct db_rows *r, int col)
 	return xstrdup(db_text(r, col));
 }
 
-/* --- transactions ---------------------------------------------------------- */
+/* --- transactions --------------------------------------------------------- */
 
 static const char sql_begin_write[] = "BEGIN IMMEDIATE";
 static const char sql_begin_read[] = "BEGIN";
@@ -420,12 +422,14 @@ static const char sql_save_rollback[] = "ROLLBACK TO unit";
 enum err_code
 db_begin_write(struct db *db, struct err *e)
 {
+	assert(db->n_in_use == 0);
 	return db_run(db, sql_begin_write, DB_NONE, NULL, e);
 }
 
 enum err_code
 db_begin_read(struct db *db, struct err *e)
 {
+	assert(db->n_in_use == 0);
 	return db_run(db, sql_begin_read, DB_NONE, NULL, e);
 }
 
@@ -438,6 +442,7 @@ db_commit(struct db *db, struct err *e)
 void
 db_rollback(struct db *db)
 {
+	assert(db->n_in_use == 0);
 	if (db_in_transaction(db))
 		db_run(db, sql_rollback, DB_NONE, NULL, NULL);
 }
@@ -469,7 +474,7 @@ db_save_rollback(struct db *db, struct err *e)
 	return rc == ERR_OK ? db_save_release(db, e) : rc;
 }
 
-/* --- the file as a whole --------------------------------------------------- */
+/* --- the file as a whole -------------------------------------------------- */
 
 static enum err_code
 one_int(struct db *db, const char *sql, int64_t *out, struct err *e)

@@ -60,7 +60,7 @@ has_ended(enum stage_status s)
 	return true;
 }
 
-/* --- what a stage cost ----------------------------------------------------- */
+/* --- what a stage cost ---------------------------------------------------- */
 
 struct stage_figures {
 	struct strbuf models, providers;
@@ -147,7 +147,7 @@ stage_sum(struct db *db, const char *job_id, const char *stage, bool *changed,
 	return rc;
 }
 
-/* --- for units ------------------------------------------------------------- */
+/* --- for units ------------------------------------------------------------ */
 
 static enum err_code
 put_row(struct db *db, const char *job_id, const struct stage_update *u,
@@ -222,7 +222,7 @@ stages_close(struct db *db, const char *job_id, const char *message,
 	return rc;
 }
 
-/* --- progress -------------------------------------------------------------- */
+/* --- progress ------------------------------------------------------------- */
 
 struct progress {
 	const struct job_ref *ref;
@@ -282,7 +282,7 @@ store_progress(struct store *st, const struct job_ref *ref,
 	return store_write(st, progress_unit, &p, e);
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 #define STAGE_COLUMNS							\
 	"name, ord, status, started_ms, completed_ms, duration_ms, "	\

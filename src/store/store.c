@@ -21,7 +21,7 @@ struct store {
 	struct place place;
 	struct turn users;	/* shared, until closed */
 	struct writer *writer;	/* NULL: read only */
-	struct checkpointer *checkpointer;	/* NULL: another process does it */
+	struct checkpointer *checkpointer;	/* NULL: another process's */
 
 	int cache_kb;		/* of a reader */
 	bool read_only;
@@ -39,7 +39,7 @@ before(void *deadline_us)
 	return clock_mono_us() < *(int64_t *)deadline_us;
 }
 
-/* --- opening and closing --------------------------------------------------- */
+/* --- opening and closing -------------------------------------------------- */
 
 /* An upgrade keeps everybody out for a moment. */
 static enum err_code
@@ -165,7 +165,7 @@ store_write(struct store *st,
 	return writer_do(st->writer, fn, arg, e);
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static enum err_code
 open_reader(struct store *st, struct db **out, struct err *e)
@@ -291,7 +291,7 @@ store_ping(struct store *st, struct err *e)
 	return rc;
 }
 
-/* --- names ----------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------- */
 
 static const char *const state_names[] = {
 	[STATE_PENDING] = "PENDING",

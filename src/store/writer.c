@@ -15,9 +15,11 @@
  * writer itself needs no time-out, and a turn that never comes costs each
  * caller its lock_wait_ms and nothing more.
  *
- * What a unit may rely on: either everything it did is on the disk when its
- * waiter is told ERR_OK, or nothing of it is in the database.  Three failures
- * are told apart:
+ * What a waiter may rely on: told ERR_OK, everything its unit did is on the
+ * disk; told an error, nothing of it is in the database.  (With one exception
+ * that is not ours to mend: when the disk refuses the sync of a commit and the
+ * machine then loses power before another commit, the refused one may have
+ * reached the disk.)  Three failures are told apart:
  *
  *   - the unit fails, the transaction stands: back to the savepoint, the other
  *     units of the batch never notice;
@@ -73,7 +75,7 @@ struct writer {
 	struct store_stats stats;
 };
 
-/* --- the callers' side ----------------------------------------------------- */
+/* --- the callers' side ---------------------------------------------------- */
 
 static void
 init_cond(pthread_cond_t *c)
@@ -161,7 +163,7 @@ writer_stats(struct writer *w, struct store_stats *out)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* --- one batch ------------------------------------------------------------- */
+/* --- one batch ------------------------------------------------------------ */
 
 static enum err_code
 run_unit(struct db *db, struct unit *u)
@@ -245,7 +247,7 @@ run_batch(struct db *db, struct unit_list *batch)
 	return 0;
 }
 
-/* --- the writer's side ----------------------------------------------------- */
+/* --- the writer's side ---------------------------------------------------- */
 
 /* Is anybody still waiting for the turn? */
 static bool
@@ -367,7 +369,7 @@ writer_main(void *arg)
 	}
 }
 
-/* --- opening and closing --------------------------------------------------- */
+/* --- opening and closing -------------------------------------------------- */
 
 /* Signals are for the program's own threads. */
 enum err_code
@@ -381,7 +383,8 @@ store_thread(pthread_t *out, void *(*fn)(void *arg), void *arg, struct err *e)
 	rc = pthread_create(out, NULL, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc != 0)
-		return err_set_errno(e, ERR_SYSTEM, rc, "cannot start a thread");
+		return err_set_errno(e, ERR_SYSTEM, rc,
+		    "cannot start a thread");
 	return ERR_OK;
 }
 

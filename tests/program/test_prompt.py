@@ -1,4 +1,5 @@
 """churnsctl prompt: what it shows is what is sent, and nothing is."""
+import base64
 import hashlib
 import json
 import os
@@ -6,13 +7,13 @@ import re
 import shutil
 import unittest
 
-from stack import Stack
+from stack import Stack, wait_until
 
 CALLS = {"image_eval": 1, "strategy": 2, "style_guide": 2, "creative_expert": 2,
          "prompt_assembly": 0, "image_generation": 2, "image_assessment": 2}
-BASE64 = re.compile(r"[A-Za-z0-9+/]{200}")
-KIT = json.dumps({"colors": [{"hex": "#AA3311", "role": "primary"}],
-                  "brand_voice_description": "warm and plain"})
+ENCODED = re.compile(r"[A-Za-z0-9+/]{200}")
+KIT = {"colors": [{"hex": "#AA3311", "role": "primary"}],
+       "brand_voice_description": "warm and plain"}
 HASHES = ("SELECT purpose, variant, ask, request_hash AS hash, state FROM"
           " model_calls WHERE run_id = '%s' AND stage = '%s'")
 
@@ -47,7 +48,7 @@ class Case(unittest.TestCase):
     def text(self, stage, run_id, *args, status=0):
         code, out, err = self.s.ctl("prompt", stage, "--run", run_id, *args)
         self.assertEqual(code, status, out + err)
-        self.assertNotRegex(out, BASE64)
+        self.assertNotRegex(out, ENCODED)
         if status == 0:
             self.assertEqual(err, "")
         return out if status == 0 else err or out
@@ -56,7 +57,7 @@ class Case(unittest.TestCase):
         code, out, err = self.s.ctl("prompt", stage, "--run", run_id, "--json",
                                     *args)
         self.assertEqual(code, status, out + err)
-        self.assertNotRegex(out, BASE64)
+        self.assertNotRegex(out, ENCODED)
         return json.loads(out)
 
     def calls(self, stage, run_id, *args):
@@ -320,17 +321,21 @@ class OfARunThatWaits(Case):
         self.addCleanup(self.stack.__exit__, None, None, None)
 
     def test_the_requests_of_first_stages_are_foretold(self):
+        kit = dict(KIT, logo_file_base64=base64.b64encode(
+            self.s.photo()).decode())
         run_id = self.submit(image=self.s.photo(), render_text="true",
                              task_description='say "Fresh today"',
-                             apply_branding="true", brand_kit=KIT)
+                             apply_branding="true", brand_kit=json.dumps(kit))
         before = listing(os.path.join(self.s.data, "runs"))
         eval_calls = self.calls("image_eval", run_id)
         self.assertEqual(listing(os.path.join(self.s.data, "runs")), before)
-        self.assertEqual([c["purpose"] for c in eval_calls], ["image_eval"])
-        (c,) = eval_calls
-        self.assertTrue(c["to_send"])
-        self.assertIsNone(c["ledger"])
-        self.assertGreater(c["pictures"][0]["bytes"], 1000)
+        self.assertEqual([c["purpose"] for c in eval_calls],
+                         ["image_eval", "logo_eval"])
+        for c in eval_calls:
+            self.assertTrue(c["to_send"])
+            self.assertFalse(c["uncertain"])
+            self.assertIsNone(c["ledger"])
+            self.assertGreater(c["pictures"][0]["bytes"], 1000)
         niches, goals = self.calls("strategy", run_id)
         self.assertFalse(niches["uncertain"])
         self.assertTrue(goals["uncertain"])
@@ -344,6 +349,9 @@ class OfARunThatWaits(Case):
         for stage in CALLS:
             self.assertEqual(self.shown(self.calls(stage, run_id)),
                              self.ledger(run_id, stage), stage)
+        for c in self.calls("image_generation", run_id):
+            self.assertEqual([p["name"] for p in c["pictures"]],
+                             ["work/reference.jpg", "work/logo.png"])
 
     def test_an_equal_picture_is_answered_from_the_cache(self):
         self.s.start("runner")
@@ -356,6 +364,33 @@ class OfARunThatWaits(Case):
         self.assertFalse(c["to_send"])
         self.assertIn("equal request was answered", self.text("image_eval",
                                                               run_id))
+
+    def test_a_call_under_way_and_one_that_was_cut_off(self):
+        self.s.script(0, {"schema": "relevant_niches", "fault": "stall",
+                          "times": -1})
+        self.s.start("runner")
+        self.s.wait_ready()
+        run_id = self.submit(num_variants="1")
+
+        def state():
+            rows = self.s.sql(HASHES % (run_id, "strategy"))
+            return rows[0]["state"] if rows else None
+        wait_until(lambda: state() == "SENT", 10, "a call that is sent")
+        self.assertIn("SENT in attempt 1, no answer yet",
+                      self.text("strategy", run_id))
+        self.assertEqual(state(), "SENT")
+        self.assertEqual(self.s.request(
+            "POST", "/api/v1/runs/%s/cancel" % run_id).status, 200)
+        wait_until(lambda: state() == "UNKNOWN", 10, "its end")
+        niches, goals = self.calls("strategy", run_id)
+        self.assertTrue(niches["to_send"] and goals["to_send"])
+        self.assertEqual((niches["ledger"]["state"], goals["ledger"]),
+                         ("UNKNOWN", None))
+        self.assertTrue(niches["ledger"]["same_request"])
+        self.assertEqual((niches["uncertain"], goals["uncertain"]),
+                         (False, True))
+        self.assertIn("UNKNOWN in attempt 1, would be sent again",
+                      self.text("strategy", run_id))
 
     def test_text_from_outside_cannot_pose_as_ours(self):
         run_id = self.submit(prompt="tart\n\n2. style_guide\x1b[2Jgone",

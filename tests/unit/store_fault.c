@@ -9,7 +9,6 @@
  */
 #include "tests/unit/store_support.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -18,7 +17,7 @@
 
 Suite *fault_suite(void);
 
-/* --- the layer ------------------------------------------------------------- */
+/* --- the layer ------------------------------------------------------------ */
 
 struct layer_file {
 	sqlite3_file base;
@@ -242,7 +241,7 @@ tear_down_layer(void)
 	sqlite3_vfs_unregister(&layer);
 }
 
-/* --- a piece of work ------------------------------------------------------- */
+/* --- a piece of work ------------------------------------------------------ */
 
 #define WORKERS 3
 #define RUNS_EACH 3
@@ -341,7 +340,7 @@ START_TEST(any_change_of_a_file_may_fail_for_good)
 }
 END_TEST
 
-/* --- one kind of failure --------------------------------------------------- */
+/* --- one kind of failure -------------------------------------------------- */
 
 START_TEST(an_answer_means_the_log_is_on_the_disk)
 {

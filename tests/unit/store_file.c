@@ -2,12 +2,10 @@
 #include "tests/unit/store_support.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "src/store/internal.h"
 #include "xalloc.h"
 
 Suite *file_suite(void);
@@ -24,7 +22,7 @@ try_open(const struct store_options *o)
 	return rc;
 }
 
-/* --- creating -------------------------------------------------------------- */
+/* --- creating ------------------------------------------------------------- */
 
 START_TEST(an_empty_place_becomes_a_database)
 {
@@ -114,7 +112,7 @@ START_TEST(eight_processes_create_it_at_once)
 }
 END_TEST
 
-/* --- refusing -------------------------------------------------------------- */
+/* --- refusing ------------------------------------------------------------- */
 
 static const char *const bad_names[] = {
 	"", "sqlite:", "sqlite:relative.db", "postgres://x", "/tmp/x.db",
@@ -224,7 +222,7 @@ START_TEST(an_older_schema_asks_for_migrate)
 }
 END_TEST
 
-/* --- reading only ---------------------------------------------------------- */
+/* --- reading only --------------------------------------------------------- */
 
 START_TEST(a_store_for_reading_writes_nothing)
 {
@@ -289,7 +287,7 @@ START_TEST(creating_waits_for_its_turn)
 }
 END_TEST
 
-/* --- upgrading ------------------------------------------------------------- */
+/* --- upgrading ------------------------------------------------------------ */
 
 START_TEST(migrate_creates_and_then_has_nothing_to_do)
 {
@@ -375,12 +373,12 @@ START_TEST(a_restored_backup_is_made_concurrent_again)
 }
 END_TEST
 
-/* --- kill -9 --------------------------------------------------------------- */
+/* --- kill -9 -------------------------------------------------------------- */
 
 #define KILL_ROUNDS 6
 #define KILL_THREADS 4
 #define KILL_AFTER 60		/* acknowledged runs */
-#define KILL_STRIDE 100000	/* numbers of one round and thread */
+#define KILL_STRIDE 100000	/* numbers of one thread */
 
 struct victim {
 	int first, out;
@@ -415,7 +413,7 @@ live(void *arg)
 }
 
 static void
-be_killed(int round, int out)
+be_killed(int out)
 {
 	struct store_options o = options();
 	struct victim v[KILL_THREADS];
@@ -426,7 +424,7 @@ be_killed(int round, int out)
 	if (store_open(&o, &st, NULL) != ERR_OK)
 		_exit(1);
 	for (i = 0; i < KILL_THREADS; i++) {
-		v[i].first = (round * KILL_THREADS + i) * KILL_STRIDE % 900000 + 1;
+		v[i].first = i * KILL_STRIDE + 1;
 		v[i].out = out;
 		pthread_create(&t, NULL, live, &v[i]);
 	}
@@ -445,7 +443,7 @@ START_TEST(what_was_answered_survives_kill_9)
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0)
-		be_killed(_i, p[1]);
+		be_killed(p[1]);
 	close(p[1]);
 	while (n < KILL_AFTER + _i * 37) {
 		ck_assert_int_eq(read(p[0], &answered[n], sizeof(int)),

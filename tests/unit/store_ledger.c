@@ -34,7 +34,7 @@ settle(struct call_row *c, enum call_state state, int64_t cost_nano)
 	return store_call_settle(st, c, &err);
 }
 
-/* --- one row --------------------------------------------------------------- */
+/* --- one row -------------------------------------------------------------- */
 
 START_TEST(a_call_is_on_record_before_and_after_it_is_sent)
 {
@@ -187,7 +187,7 @@ START_TEST(a_row_that_lost_its_job_begins_nothing)
 }
 END_TEST
 
-/* --- sums ------------------------------------------------------------------ */
+/* --- sums ----------------------------------------------------------------- */
 
 START_TEST(an_answer_after_the_end_is_booked_on_run_and_stage)
 {
@@ -280,7 +280,7 @@ START_TEST(a_stage_names_each_of_its_models_once)
 }
 END_TEST
 
-/* --- after a crash --------------------------------------------------------- */
+/* --- after a crash -------------------------------------------------------- */
 
 START_TEST(calls_in_flight_at_a_crash_become_unknown)
 {
@@ -331,7 +331,7 @@ START_TEST(a_paid_answer_is_booked_although_the_job_was_lost)
 }
 END_TEST
 
-/* --- cache and processes --------------------------------------------------- */
+/* --- cache and processes -------------------------------------------------- */
 
 START_TEST(a_cached_answer_is_found_until_replaced)
 {

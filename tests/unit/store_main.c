@@ -4,7 +4,9 @@
 Suite *runs_suite(void);
 Suite *ledger_suite(void);
 Suite *queue_suite(void);
+Suite *race_suite(void);
 Suite *writer_suite(void);
+Suite *turn_suite(void);
 Suite *fault_suite(void);
 Suite *file_suite(void);
 
@@ -16,7 +18,9 @@ main(void)
 
 	srunner_add_suite(sr, ledger_suite());
 	srunner_add_suite(sr, queue_suite());
+	srunner_add_suite(sr, race_suite());
 	srunner_add_suite(sr, writer_suite());
+	srunner_add_suite(sr, turn_suite());
 	srunner_add_suite(sr, fault_suite());
 	srunner_add_suite(sr, file_suite());
 	srunner_run_all(sr, CK_ENV);

@@ -2,7 +2,7 @@
 #include "tests/unit/store_support.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -19,7 +19,7 @@ static char dir[256];
 static char path[300];
 static char database[320];
 
-/* --- the database ---------------------------------------------------------- */
+/* --- the database --------------------------------------------------------- */
 
 const char *
 db_path(void)
@@ -77,6 +77,17 @@ set_up(void)
 }
 
 void
+set_up_impatient(void)
+{
+	struct store_options o;
+
+	set_up_closed();
+	o = options();
+	o.lock_wait_ms = SHORT_WAIT_MS;
+	open_with(&o);
+}
+
+void
 tear_down(void)
 {
 	if (st != NULL)
@@ -85,7 +96,7 @@ tear_down(void)
 	ck_ok(file_remove_tree(AT_FDCWD, dir, &err), &err);
 }
 
-/* --- looking at it from outside -------------------------------------------- */
+/* --- looking at it from outside ------------------------------------------- */
 
 static sqlite3 *
 open_raw(void)
@@ -210,7 +221,7 @@ audit(void)
 	sqlite3_close(conn);
 }
 
-/* --- runs ------------------------------------------------------------------ */
+/* --- runs ----------------------------------------------------------------- */
 
 const char *
 id_of(const char *what, int n)
@@ -435,4 +446,89 @@ last_event_seq(int n)
 	seq = l.last_seq;
 	event_list_release(&l);
 	return seq;
+}
+
+/* --- a unit that stays inside its transaction until told to go on --------- */
+
+static enum err_code
+gate_unit(struct db *db, void *arg, struct err *e)
+{
+	struct gate *g = arg;
+
+	(void)db;
+	g->runs++;
+	sem_post(&g->inside);
+	sem_wait(&g->go);
+	if (g->returns != ERR_OK)
+		return err_set(e, g->returns, "asked to fail");
+	return ERR_OK;
+}
+
+static void *
+gate_main(void *arg)
+{
+	struct gate *g = arg;
+
+	g->rc = store_write(st, gate_unit, g, NULL);
+	return NULL;
+}
+
+void
+gate_close(struct gate *g, enum err_code returns)
+{
+	memset(g, 0, sizeof(*g));
+	g->returns = returns;
+	sem_init(&g->inside, 0, 0);
+	sem_init(&g->go, 0, 0);
+	pthread_create(&g->thread, NULL, gate_main, g);
+	sem_wait(&g->inside);
+}
+
+void
+gate_open(struct gate *g)
+{
+	sem_post(&g->go);
+	pthread_join(g->thread, NULL);
+}
+
+void
+wait_for_queue(int64_t n)
+{
+	struct store_stats s;
+
+	do {
+		sched_yield();
+		store_get_stats(st, &s);
+	} while (s.queued != n);
+}
+
+/* --- a thread that does one thing ----------------------------------------- */
+
+static void *
+put_main(void *arg)
+{
+	struct put *p = arg;
+
+	p->rc = store_cache_put(st, p->key, p->text, T0, NULL);
+	return NULL;
+}
+
+void
+put_start(struct put *p, int n, const char *text)
+{
+	snprintf(p->key, sizeof(p->key), "key-%d", n);
+	p->text = text;
+	pthread_create(&p->thread, NULL, put_main, p);
+}
+
+bool
+is_stored(const char *key)
+{
+	char *answer = NULL;
+	enum err_code rc;
+
+	rc = store_cache_get(st, key, &answer, &err);
+	free(answer);
+	ck_assert(rc == ERR_OK || rc == ERR_NOT_FOUND);
+	return rc == ERR_OK;
 }

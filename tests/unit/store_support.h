@@ -6,16 +6,18 @@
 #ifndef STORE_SUPPORT_H
 #define STORE_SUPPORT_H
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <sqlite3.h>
 
+#include "src/store/internal.h"
 #include "store.h"
 #include "unit.h"
 
 #define T0 INT64_C(1700000000000)	/* a moment in November 2023 */
 #define LEASE 30000
 #define HOUR 3600000
-
-struct store_options;
+#define SHORT_WAIT_MS 60
 
 extern struct store *st;	/* opened by the fixture */
 extern _Thread_local struct err err;
@@ -25,6 +27,7 @@ extern const struct holder me, other;	/* two runners */
  * the database is audited and the directory removed. */
 void set_up(void);
 void set_up_closed(void);	/* the directory only */
+void set_up_impatient(void);	/* with a lock_wait_ms of SHORT_WAIT_MS */
 void tear_down(void);
 
 const char *db_path(void);
@@ -86,5 +89,29 @@ int64_t last_event_seq(int n);
 int64_t sql_int(const char *sql);
 void sql_run(const char *sql);
 void audit(void);
+
+/* A unit that stays inside its transaction until the gate is opened, so that
+ * what is written meanwhile queues up. */
+struct gate {
+	sem_t inside, go;
+	pthread_t thread;
+	enum err_code rc, returns;
+	int runs;
+};
+
+void gate_close(struct gate *g, enum err_code returns);
+void gate_open(struct gate *g);
+void wait_for_queue(int64_t n);	/* until n units wait */
+
+/* A thread that writes one row: "key-n". */
+struct put {
+	pthread_t thread;
+	char key[40];
+	const char *text;	/* NULL breaks a rule of the table */
+	enum err_code rc;
+};
+
+void put_start(struct put *p, int n, const char *text);
+bool is_stored(const char *key);
 
 #endif

@@ -7,7 +7,7 @@
 
 Suite *runs_suite(void);
 
-/* --- accepting ------------------------------------------------------------- */
+/* --- accepting ------------------------------------------------------------ */
 
 START_TEST(a_submitted_run_is_read_back_whole)
 {
@@ -107,7 +107,7 @@ START_TEST(a_run_without_an_owner_is_refused)
 }
 END_TEST
 
-/* --- idempotency ----------------------------------------------------------- */
+/* --- idempotency ---------------------------------------------------------- */
 
 static const struct idempotency key1 = { "ann", "POST /runs", "key-1", "fp-a",
     201, "{\"id\":\"run-000001\"}" };
@@ -192,7 +192,7 @@ START_TEST(a_submission_that_fails_does_not_use_up_the_key)
 }
 END_TEST
 
-/* --- lists ----------------------------------------------------------------- */
+/* --- lists ---------------------------------------------------------------- */
 
 static void
 expect_page(const struct run_query *q, int64_t total, const char *ids)
@@ -276,7 +276,7 @@ START_TEST(a_page_that_is_none_is_refused)
 }
 END_TEST
 
-/* --- progress -------------------------------------------------------------- */
+/* --- progress ------------------------------------------------------------- */
 
 START_TEST(progress_writes_rows_checkpoint_and_events_together)
 {
@@ -410,7 +410,7 @@ START_TEST(events_are_read_from_any_point_in_pages)
 }
 END_TEST
 
-/* --- the end --------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 START_TEST(a_finished_run_tells_everything_about_its_end)
 {
@@ -581,7 +581,7 @@ START_TEST(a_run_that_has_ended_is_not_cancelled)
 }
 END_TEST
 
-/* --- names ----------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------- */
 
 START_TEST(every_state_has_a_name_that_is_read_back)
 {
