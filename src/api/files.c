@@ -165,7 +165,8 @@ send_direct(struct request *r, struct response *res, int fd,
 	}
 	res->file_offset = 0;
 	res->file_length = st->st_size;
-	if (r->range != NULL && !read_range(r->range, st->st_size,
+	if (r->range != NULL && (r->if_range == NULL ||
+	    strcmp(r->if_range, etag) == 0) && !read_range(r->range, st->st_size,
 	    &res->file_offset, &res->file_length, &whole)) {
 		/* The answer is no longer the file, nor named like it. */
 		strbuf_reset(&res->headers);
@@ -209,8 +210,10 @@ send_by_server(struct worker *w, struct request *r, struct response *res,
 		add_encoded(&where, path);
 		response_header(res, "X-Accel-Redirect", "%s", where.buf);
 	} else {
-		strbuf_addf(&where, "%s/%s/%s", w->svc->runs_dir,
-		    r->params[0], path);
+		/* lighttpd and Apache decode it, like the other. */
+		add_encoded(&where, w->svc->runs_dir);
+		strbuf_addf(&where, "/%s/", r->params[0]);
+		add_encoded(&where, path);
 		response_header(res, "X-Sendfile", "%s", where.buf);
 	}
 	strbuf_release(&where);

@@ -26,6 +26,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "uploads.h"
 #include "xalloc.h"
 
 #define MAX_WORKERS 64
@@ -147,6 +148,17 @@ want_workers(struct parent *p, int n)
 	}
 }
 
+/* An upload that was cut by a crash need not wait for the next start. */
+static void
+sweep(const struct parent *p)
+{
+	struct err e = ERR_INIT;
+
+	if (uploads_sweep(p->svc->conf->settings.data_dir, &e) != ERR_OK)
+		log_warn("uploads not swept, ignoring", "error=%s",
+		    log_quote(e.msg));
+}
+
 static void
 slot_ended(struct parent *p, struct slot *s, int status)
 {
@@ -157,12 +169,14 @@ slot_ended(struct parent *p, struct slot *s, int status)
 		close(s->stop_fd);
 	s->stop_fd = -1;
 	s->state = SLOT_EMPTY;
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status)) {
 		log_warn("worker killed", "worker_pid=%ld signal=%d",
 		    (long)s->pid, WTERMSIG(status));
-	else
+		sweep(p);
+	} else {
 		log_info("worker ended", "worker_pid=%ld status=%d",
 		    (long)s->pid, WEXITSTATUS(status));
+	}
 	if (!was_alive || p->stopping)
 		return;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CONFIG && young) {
@@ -195,6 +209,23 @@ reap(struct parent *p)
 	}
 }
 
+/* One line each: together they would not fit into one. */
+static void
+log_problems(const struct problems *problems)
+{
+	const char *p = problems->text.buf;
+	size_t len;
+
+	for (; *p != '\0'; p += len + (p[len] == '\n')) {
+		char *line;
+
+		len = strcspn(p, "\n");
+		line = xstrndup(p, len);
+		log_error("configuration", "fault=%s", log_quote(line));
+		free(line);
+	}
+}
+
 static void
 reload(struct parent *p)
 {
@@ -204,8 +235,9 @@ reload(struct parent *p)
 
 	problems_init(&problems);
 	if (service_load(&fresh, p->opts, &problems) != ERR_OK) {
+		log_problems(&problems);
 		log_error("new configuration refused, the old one stays",
-		    "problems=%s", log_quote(problems.text.buf));
+		    "problems=%d", problems.count);
 		goto out;
 	}
 	service_release(p->svc);

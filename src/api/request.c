@@ -115,6 +115,7 @@ request_init(struct request *r, char **envp, struct err *e)
 	r->acr_headers = variable(envp, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS");
 	r->if_none_match = variable(envp, "HTTP_IF_NONE_MATCH");
 	r->range = variable(envp, "HTTP_RANGE");
+	r->if_range = variable(envp, "HTTP_IF_RANGE");
 	r->accept = variable_or(envp, "HTTP_ACCEPT", "");
 	r->idempotency_key = variable(envp, "HTTP_IDEMPOTENCY_KEY");
 	if (r->idempotency_key != NULL && *r->idempotency_key == '\0')

@@ -35,7 +35,7 @@ struct request {
 	int64_t content_length;	/* -1: not said */
 	const char *origin;	/* NULL: none */
 	const char *acr_method, *acr_headers;	/* of a CORS preflight; NULL */
-	const char *if_none_match, *range;	/* NULL */
+	const char *if_none_match, *range, *if_range;	/* NULL */
 	const char *accept;	/* "" when none */
 	const char *idempotency_key;	/* NULL */
 	/* what we made of it */

@@ -701,9 +701,11 @@ class WithoutRunner(Case):
 class WithRunner(Case):
     def test_watching_a_run_to_its_end(self):
         with alone(runner=True, sim=True) as s:
-            s.photo()
+            photo = os.path.join(s.dir, "photo.jpg")
+            with open(photo, "wb") as f:
+                f.write(s.photo())
             out = self.ctl(s, "submit", "--platform", PLATFORM, "--prompt",
-                           "lemon tart", "--image", s.dir + "/photo.jpg",
+                           "lemon tart", "--image", photo,
                            "--variants", "2", "--watch", timeout=120)
             lines = out.splitlines()
             run_id = lines[0]

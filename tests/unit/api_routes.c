@@ -684,6 +684,27 @@ START_TEST(a_file_is_sent_once)
 }
 END_TEST
 
+START_TEST(a_range_of_another_version_gives_the_whole_file)
+{
+	char *what, *same;
+
+	make_run();
+	put_file("a.png");
+	svc.conf->settings.api_sendfile = SENDFILE_DIRECT;
+	what = xasprintf("GET /api/v1/files/%s/a.png", run_id);
+	ask(what);
+	same = xasprintf("HTTP_IF_RANGE=%s", header("ETag"));
+	ask_with(NULL, what, "HTTP_RANGE=bytes=0-3", same, NULL);
+	ck_assert_int_eq(res.status, 206);
+	ask_with(NULL, what, "HTTP_RANGE=bytes=0-3", "HTTP_IF_RANGE=\"x\"",
+	    NULL);
+	ck_assert_int_eq(res.status, 200);
+	ck_assert_int_eq(res.file_length, 10);
+	free(what);
+	free(same);
+}
+END_TEST
+
 START_TEST(the_web_server_is_told_where_the_file_is)
 {
 	char want[PATH_MAX];
@@ -696,6 +717,13 @@ START_TEST(the_web_server_is_told_where_the_file_is)
 	ck_assert_int_eq(res.file_fd, -1);
 	snprintf(want, sizeof(want), "%s/%s/refinements/b.png", svc.runs_dir,
 	    run_id);
+	ck_assert_str_eq(header("X-Sendfile"), want);
+	/* The web server decodes what it is told. */
+	free(svc.runs_dir);
+	svc.runs_dir = xasprintf("%s/data/a%%41 \xc3\xa4", unit_dir());
+	ask_file("refinements/b.png", "X=");
+	snprintf(want, sizeof(want), "%s/data/a%%2541%%20%%C3%%A4/%s"
+	    "/refinements/b.png", unit_dir(), run_id);
 	ck_assert_str_eq(header("X-Sendfile"), want);
 	svc.conf->settings.api_sendfile = SENDFILE_X_ACCEL;
 	ask_file("refinements/b.png", "X=");
@@ -724,6 +752,7 @@ api_routes_case(void)
 	add_rows(t, only_files_of_the_run_are_given_out, files);
 	add_rows(t, a_range_is_answered_by_the_rules, ranges);
 	tcase_add_test(t, a_file_is_sent_once);
+	tcase_add_test(t, a_range_of_another_version_gives_the_whole_file);
 	tcase_add_test(t, the_web_server_is_told_where_the_file_is);
 	return t;
 }
