@@ -83,7 +83,7 @@ class Stack:
     """Starts what is asked for, in order sim, runner, api, web."""
 
     def __init__(self, web=True, api=True, runner=False, sim=False, env=None,
-                 conf=None, keep=False):
+                 conf=None, keep=False, data="data"):
         self.want = {"web": web, "api": api, "runner": runner, "sim": sim}
         self.extra = dict(env or {})
         self.conf_edits = conf      # function(conf dir) called before start
@@ -91,7 +91,7 @@ class Stack:
         self.processes = {}
         self.logs = {}
         self.dir = tempfile.mkdtemp(prefix="churns-test.")
-        self.data = os.path.join(self.dir, "data")
+        self.data = os.path.join(self.dir, data)
         self.run_dir = os.path.join(self.dir, "run")
         self.conf = os.path.join(self.dir, "conf")
         self.port = free_port()
@@ -152,7 +152,7 @@ class Stack:
         with open(self.env_file, "w", encoding="utf-8") as f:
             for name, value in values.items():
                 if value is not None:
-                    f.write("%s=%s\n" % (name, value))
+                    f.write("%s='%s'\n" % (name, value))
         os.chmod(self.env_file, 0o600)
         with open(os.path.join(SRC, "deploy/lighttpd/churns.conf.in"),
                   encoding="utf-8") as f:
