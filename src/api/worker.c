@@ -39,6 +39,7 @@
 #define MAX_THREADS 256
 #define ACCEPT_PAUSE_US 50000	/* after an accept that fails for lack of descriptors */
 #define SEND_CHUNK 65536
+#define MAX_LAST_REQUESTS 16	/* a thread takes when it is to stop */
 #define EXIT_FAILED 1
 #define METHOD_SHOWN 16	/* bytes of a method in the log */
 
@@ -196,7 +197,7 @@ accept_loop(void *arg)
 {
 	struct worker *w = arg;
 	FCGX_Request f;
-	int poller, rc;
+	int poller, rc, last;
 
 	poller = make_poller(w);
 	if (poller < 0 || FCGX_InitRequest(&f, w->listen_fd,
@@ -211,8 +212,18 @@ accept_loop(void *arg)
 		else if (rc != -EAGAIN && rc != -EINTR)
 			usleep(ACCEPT_PAUSE_US);
 	}
-	FCGX_Free(&f, 1);
+	/*
+	 * A connection that woke this thread woke no other, so it must not be
+	 * left behind: first stop being one that can be woken, then take what
+	 * waits.
+	 */
 	close(poller);
+	for (last = 0; last < MAX_LAST_REQUESTS; last++) {
+		if (FCGX_Accept_r(&f) != 0)
+			break;
+		serve(w, &f);
+	}
+	FCGX_Free(&f, 1);
 	return NULL;
 }
 

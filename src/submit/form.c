@@ -251,7 +251,8 @@ faults_type(struct faults *f, const char *type, const char *where,
 
 	json_put_str(fault, "type", type);
 	json_object_array_add(loc, json_object_new_string(where));
-	json_object_array_add(loc, json_object_new_string(field));
+	if (*field != '\0')	/* else it is about the whole of where */
+		json_object_array_add(loc, json_object_new_string(field));
 	json_put_obj(fault, "loc", loc);
 	va_start(ap, fmt);
 	put_format(fault, "msg", fmt, ap);

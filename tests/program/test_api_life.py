@@ -189,6 +189,7 @@ class Starting(Case):
         self.assertTrue(os.path.exists(self.socket_path()))
         self.s.start("api")
         wait_until(self.answers, 10, "churns-api")
+        self.assertIsNone(self.s.processes["api"].poll())
 
     def test_the_socket_is_for_the_group_alone(self):
         self.start_alone()
@@ -220,8 +221,14 @@ class Starting(Case):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        s.start("api", env={"CHURNS_API_LISTEN": "127.0.0.1:%d" % port})
-        wait_until(lambda: s.connects(port), 10, "the port")
+        api = subprocess.Popen(
+            s.command("api") + ["--listen", "127.0.0.1:%d" % port],
+            env=s.environment(), stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: s.connects(port), 10, "the port")
+        finally:
+            api.terminate()
+            self.assertEqual(api.wait(10), 0)
 
     def test_no_key_is_in_its_memory(self):
         self.stack(web=False, env={"OPENROUTER_API_KEY": "KEY-in-a-file-4711"})
@@ -265,9 +272,13 @@ class Replacing(Case):
         self.half_an_upload()
         self.half_an_upload()
         self.assertEqual(len(self.uploads()), 2)
+        workers = self.workers()
         os.killpg(self.s.processes["api"].pid, signal.SIGKILL)
         self.s.kill("api")
+        wait_until(lambda: not any(os.path.exists("/proc/%d" % p)
+                                   for p in workers), 8, "the workers to end")
         self.assertEqual(len(self.uploads()), 2)
+        os.unlink(self.socket_path())
         self.s.start("api")
         wait_until(self.answers, 10, "churns-api")
         self.assertEqual(self.uploads(), [])

@@ -14,10 +14,6 @@ CHUNK = 65535 - 7       # a multiple of eight below the longest record
 class Request:
     def __init__(self, path, method, uri, headers=None, body_length=None,
                  timeout=20):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(timeout)
-        self.socket.connect(path)
-        self.send(BEGIN, struct.pack("!HB5x", RESPONDER, 0))
         variables = {"REQUEST_METHOD": method, "REQUEST_URI": uri,
                      "QUERY_STRING": uri.partition("?")[2],
                      "SCRIPT_NAME": "", "PATH_INFO": uri.partition("?")[0]}
@@ -26,9 +22,17 @@ class Request:
         for name, value in (headers or {}).items():
             name = name.upper().replace("-", "_")
             variables[name if name == "CONTENT_TYPE" else "HTTP_" + name] = value
-        self.send(PARAMS, b"".join(
-            self.pair(k.encode(), v.encode()) for k, v in variables.items()))
-        self.send(PARAMS, b"")
+        self.socket = socket.socket(socket.AF_UNIX)
+        try:
+            self.socket.settimeout(timeout)
+            self.socket.connect(path)
+            self.send(BEGIN, struct.pack("!HB5x", RESPONDER, 0))
+            self.send(PARAMS, b"".join(self.pair(k.encode(), v.encode())
+                                       for k, v in variables.items()))
+            self.send(PARAMS, b"")
+        except OSError:
+            self.close()
+            raise
 
     @staticmethod
     def pair(name, value):
@@ -46,8 +50,11 @@ class Request:
 
     def finish(self):
         """The body has ended; (status, headers, body) of the answer."""
-        self.send(STDIN, b"")
-        return self.answer()
+        try:
+            self.send(STDIN, b"")
+            return self.answer()
+        finally:
+            self.close()
 
     def receive(self, n):
         data = b""
@@ -68,7 +75,6 @@ class Request:
                 out += data
             if kind == END:
                 break
-        self.close()
         head, _, body = out.partition(b"\r\n\r\n")
         headers = {}
         for line in head.decode("latin-1").split("\r\n"):

@@ -119,6 +119,8 @@ class Stack:
 
     def __exit__(self, kind, value, trace):
         self.stop_all()
+        if kind is None:
+            self.check_logs()
         if kind is not None:
             print("state kept in", self.dir)
             print(self.tails())
@@ -191,6 +193,7 @@ class Stack:
     def start(self, name, env=None, prefix=()):
         path = os.path.join(self.dir, name + ".log")
         self.logs[name] = path
+        seen = len(self.log(name))
         environment = self.environment()
         environment.update(env or {})
         with open(path, "ab") as log:
@@ -201,11 +204,11 @@ class Stack:
         if name == "sim":
             wait_until(lambda: self.connects(self.sim_port), 10, "churns-sim")
         if name == "api":
-            # A web server that finds nobody there puts the address aside
-            # for a second.
+            # Whoever comes before it listens would be refused.
             process = self.processes[name]
-            wait_until(lambda: process.poll() is not None or os.path.exists(
-                os.path.join(self.run_dir, "api.sock")), 10, "api.sock")
+            wait_until(lambda: process.poll() is not None or
+                       "ready to serve" in self.log(name)[seen:], 10,
+                       "churns-api to listen")
         return self.processes[name]
 
     def ctl(self, *args, timeout=60):
@@ -245,6 +248,14 @@ class Stack:
             except (ProcessLookupError, PermissionError):
                 pass
         self.processes.clear()
+
+    def check_logs(self):
+        """A program that a sanitizer stopped may have been replaced unseen."""
+        for name in self.logs:
+            for sign in ("Sanitizer: ", "runtime error: "):
+                if sign in self.log(name):
+                    print(self.tails(200))
+                    raise AssertionError("%s: %s" % (name, sign))
 
     def log(self, name):
         try:

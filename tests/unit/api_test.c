@@ -509,8 +509,17 @@ make_upload(const char *name, int64_t age_s)
 
 START_TEST(what_dead_processes_left_is_swept)
 {
-	char ours[80], theirs[80], old[80];
+	char ours[80], theirs[80], old[80], zombies[80];
+	pid_t zombie = fork();
 	struct err e = ERR_INIT;
+	siginfo_t info;
+
+	if (zombie == 0)
+		_exit(0);
+	ck_assert_int_eq(waitid(P_PID, (id_t)zombie, &info,
+	    WEXITED | WNOWAIT), 0);
+	snprintf(zombies, sizeof(zombies), "up-%ld-a", (long)zombie);
+	make_upload(zombies, 0);
 
 	snprintf(ours, sizeof(ours), "up-%ld-a", (long)getpid());
 	snprintf(theirs, sizeof(theirs), "up-%ld-a", (long)dead_pid());
@@ -524,6 +533,7 @@ START_TEST(what_dead_processes_left_is_swept)
 	ck_assert_int_eq(faccessat(uploads_fd, ours, F_OK, 0), 0);
 	ck_assert_int_eq(faccessat(uploads_fd, "other", F_OK, 0), 0);
 	ck_assert_int_eq(api_upload_count(), 2);
+	ck_assert_int_eq(waitpid(zombie, NULL, 0), zombie);
 	ck_fails(uploads_sweep("/nonexistent", &e), ERR_NOT_FOUND);
 }
 END_TEST
@@ -554,6 +564,7 @@ api_suite(void)
 	suite_add_tcase(s, api_multipart_case());
 	suite_add_tcase(s, api_large_case());
 	suite_add_tcase(s, api_routes_case());
+	suite_add_tcase(s, api_files_case());
 	return s;
 }
 

@@ -16,6 +16,8 @@ int uploads = -1;
 struct form sent;
 struct err err;
 
+#define MAX_LINE 512
+
 static char dir[64];
 
 const char *
@@ -101,6 +103,23 @@ void
 add_text(const char *name, const char *value)
 {
 	ck_ok(form_add(&sent, name, value, strlen(value), &err), &err);
+}
+
+void
+add_lines(const char *lines)
+{
+	char name[MAX_LINE], value[MAX_LINE];
+	const char *p = lines, *end, *equals;
+
+	for (; *p != '\0'; p = *end != '\0' ? end + 1 : end) {
+		end = p + strcspn(p, "\n");
+		equals = memchr(p, '=', (size_t)(end - p));
+		ck_assert_ptr_nonnull(equals);
+		snprintf(name, sizeof(name), "%.*s", (int)(equals - p), p);
+		snprintf(value, sizeof(value), "%.*s",
+		    (int)(end - equals - 1), equals + 1);
+		add_text(name, value);
+	}
 }
 
 void
@@ -208,4 +227,41 @@ at(const struct json_object *o, const char *path)
 	struct json_object *v = json_at(o, path);
 
 	return v != NULL ? json_object_get_string(v) : "null";
+}
+
+void
+expect_only(const struct json_object *body, int status, const char *field,
+    const char *says, const char *about)
+{
+	const struct json_object *list;
+
+	if (status == 422) {
+		list = json_at(body, "detail");
+		ck_assert_msg(json_len(list) == 1, "%s: %s", about,
+		    at(body, "detail"));
+		ck_assert_str_eq(at(body, "detail/0/loc/0"), "body");
+		ck_assert_str_eq(at(body, "detail/0/loc/1"), field);
+		ck_assert_str_eq(at(body, "detail/0/type"), says);
+		ck_assert_str_ne(at(body, "detail/0/msg"), "");
+		return;
+	}
+	list = json_at(body, "errors");
+	ck_assert_msg(json_len(list) == 1, "%s: %s", about,
+	    at(body, "detail"));
+	ck_assert_str_eq(at(body, "errors/0/field"), field);
+	ck_assert_msg(strstr(at(body, "errors/0/message"), says) != NULL,
+	    "%s: %s", about, at(body, "errors/0/message"));
+	ck_assert_str_eq(at(body, "detail"), at(body, "errors/0/message"));
+}
+
+char *
+many(int n)
+{
+	char *text = xmalloc((size_t)n * 3 + 1);
+	int i;
+
+	for (i = 0; i < n; i++)
+		memcpy(text + 3 * i, "\xe2\x82\xac", 3);
+	text[3 * n] = '\0';
+	return text;
 }

@@ -34,6 +34,8 @@ const char *unit_dir(void);	/* holds data/ and run/ */
 int unit_count(const char *path);
 
 void add_text(const char *name, const char *value);
+void add_lines(const char *lines);	/* "name=value" each */
+char *many(int n);	/* so many characters of three bytes each */
 /* A file of the form, as the reader of bodies would have made it. */
 void add_file(const char *name, const char *filename, const void *data,
     size_t len);
@@ -46,6 +48,10 @@ void add_png(const char *filename, uint32_t width, uint32_t height);
 /* Check the form: fine, or the answer with its faults (to be put). */
 struct run_request *check_fine(void);
 struct json_object *check_faulty(int *status);
+/* The answer tells this fault and no other; says is part of its sentence, with
+ * 422 its type. */
+void expect_only(const struct json_object *body, int status, const char *field,
+    const char *says, const char *about);
 void request_free(struct run_request *r);
 
 /* A member by path, as text; "null" for null; never NULL. */
