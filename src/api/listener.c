@@ -81,6 +81,21 @@ await_unused(const struct sockaddr_un *sa, struct err *e)
 	return ERR_OK;
 }
 
+/* Only a socket is ever in our way; anything else is somebody's file. */
+static enum err_code
+remove_stale(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return ERR_OK;
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(e, ERR_CONFIG, "api.listen: %s exists and is not "
+		    "a socket", path);
+	unlink(path);
+	return ERR_OK;
+}
+
 static enum err_code
 open_unix(const char *path, int *out_fd, struct err *e)
 {
@@ -103,9 +118,10 @@ open_unix(const char *path, int *out_fd, struct err *e)
 			goto out;
 	}
 	rc = await_unused(&sa, e);
+	if (rc == ERR_OK)
+		rc = remove_stale(path, e);
 	if (rc != ERR_OK)
 		goto out;
-	unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
 	    chmod(path, SOCKET_MODE) != 0 || listen(fd, BACKLOG) != 0) {
@@ -209,10 +225,11 @@ listener_open(const char *address, struct listener *out, struct err *e)
 void
 listener_close(struct listener *l)
 {
-	if (l->fd >= 0)
-		close(l->fd);
+	/* While it is still ours: a successor may bind the name right after. */
 	if (l->path != NULL)
 		unlink(l->path);
+	if (l->fd >= 0)
+		close(l->fd);
 	free(l->path);
 	l->fd = -1;
 	l->path = NULL;

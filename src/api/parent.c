@@ -120,6 +120,15 @@ slot_leave(struct slot *s)
 	s->wanted = false;
 }
 
+/* Tell it that others serve from now on, so that it may take its time. */
+static void
+slot_take_over(struct slot *s)
+{
+	if (s->stop_fd >= 0 && write(s->stop_fd, "t", 1) != 1)
+		log_warn("worker not told that others take over, ignoring",
+		    "worker_pid=%ld", (long)s->pid);
+}
+
 static void
 stop_all(struct parent *p)
 {
@@ -231,10 +240,16 @@ reload(struct parent *p)
 {
 	struct problems problems;
 	struct service fresh;
+	struct err e = ERR_INIT;
 	int i, old = p->workers;
 
 	problems_init(&problems);
-	if (service_load(&fresh, p->opts, &problems) != ERR_OK) {
+	if (service_load(&fresh, p->opts, &problems) == ERR_OK &&
+	    service_check_dirs(&fresh, &e) != ERR_OK) {
+		problems_add(&problems, NULL, 0, "%s", e.msg);
+		service_release(&fresh);
+	}
+	if (problems.count > 0) {
 		log_problems(&problems);
 		log_error("new configuration refused, the old one stays",
 		    "problems=%d", problems.count);
@@ -256,8 +271,10 @@ reload(struct parent *p)
 		if (p->slots[i].state == SLOT_EMPTY && p->slots[i].wanted)
 			slot_fork(p, &p->slots[i]);
 	for (i = 0; i < MAX_SLOTS; i++)
-		if (p->slots[i].state == SLOT_LEAVING)
+		if (p->slots[i].state == SLOT_LEAVING) {
+			slot_take_over(&p->slots[i]);
 			slot_leave(&p->slots[i]);
+		}
 	log_info("configuration loaded anew", "workers=%d was=%d", p->workers,
 	    old);
 out:

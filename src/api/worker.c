@@ -11,7 +11,8 @@
  * client has its answer), log, wake the runner.
  *
  *   SERVING --stop pipe closed, or a limit reached--> STOPPING: threads finish
- *   what they have, at most STOP_PATIENCE_MS --> exit
+ *   what they have, at most STOP_PATIENCE_MS, or LEAVE_PATIENCE_MS when others
+ *   serve meanwhile --> exit
  */
 #include "worker.h"
 
@@ -32,7 +33,8 @@
 #include "wake.h"
 #include "xalloc.h"
 
-#define STOP_PATIENCE_MS 5000
+#define STOP_PATIENCE_MS 5000	/* when the program stops */
+#define LEAVE_PATIENCE_MS 60000	/* when others take over: a long upload may end */
 #define STOP_STEP_MS 20
 #define THREAD_STACK (512 * 1024)
 #define MALLOC_ARENAS 2
@@ -203,6 +205,7 @@ accept_loop(void *arg)
 	if (poller < 0 || FCGX_InitRequest(&f, w->listen_fd,
 	    FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
 		log_error("accepting thread not started", "errno=%d", errno);
+		atomic_fetch_sub(&w->living, 1);
 		return NULL;
 	}
 	while (await_connection(w, poller)) {
@@ -224,6 +227,7 @@ accept_loop(void *arg)
 		serve(w, &f);
 	}
 	FCGX_Free(&f, 1);
+	atomic_fetch_sub(&w->living, 1);
 	return NULL;
 }
 
@@ -235,9 +239,13 @@ start_threads(struct worker *w, pthread_t *threads, int n)
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
-	for (i = 0; i < n; i++)
-		if (pthread_create(&threads[i], &attr, accept_loop, w) != 0)
+	for (i = 0; i < n; i++) {
+		atomic_fetch_add(&w->living, 1);
+		if (pthread_create(&threads[i], &attr, accept_loop, w) != 0) {
+			atomic_fetch_sub(&w->living, 1);
 			break;
+		}
+	}
 	pthread_attr_destroy(&attr);
 	return i;
 }
@@ -283,11 +291,13 @@ should_retire(const struct worker *w)
 	return false;
 }
 
-static void
+/* Until it is time to end; returns how long that may take. */
+static int64_t
 supervise(struct worker *w, int stop_fd)
 {
 	struct pollfd p = { stop_fd, POLLIN, 0 };
 	int64_t next_beat = 0, now;
+	char told;
 
 	for (;;) {
 		now = clock_mono_ms();
@@ -295,30 +305,30 @@ supervise(struct worker *w, int stop_fd)
 			beat(w);
 			next_beat = now + PRESENCE_BEAT_MS;
 		}
-		/* The parent writes nothing: readable means it was closed. */
+		/* A byte before the end: others have taken over. */
 		if (poll(&p, 1, PRESENCE_BEAT_MS / 4) > 0)
-			return;
+			return read(stop_fd, &told, 1) == 1 ?
+			    LEAVE_PATIENCE_MS : STOP_PATIENCE_MS;
 		if (should_retire(w))
-			return;
+			return LEAVE_PATIENCE_MS;
 	}
 }
 
 /* Everything in hand is answered, or patience ends. */
 static void
-finish_requests(struct worker *w)
+finish_requests(struct worker *w, int64_t patience_ms)
 {
-	int64_t end = clock_mono_ms() + STOP_PATIENCE_MS;
+	int64_t end = clock_mono_ms() + patience_ms;
 	eventfd_t one = 1;
 
 	if (eventfd_write(w->stop_event, one) != 0)
 		log_error("stop event not written", "errno=%d", errno);
-	do {
-		/* A thread may be between accepting and counting. */
+	/* Threads, not requests: one may be reading what will become one. */
+	while (atomic_load(&w->living) > 0 && clock_mono_ms() < end)
 		usleep(STOP_STEP_MS * 1000);
-	} while (atomic_load(&w->active) > 0 && clock_mono_ms() < end);
-	if (atomic_load(&w->active) > 0)
+	if (atomic_load(&w->living) > 0)
 		log_warn("requests cut off", "count=%d",
-		    atomic_load(&w->active));
+		    atomic_load(&w->living));
 }
 
 static enum err_code
@@ -363,9 +373,8 @@ worker_run(struct service *svc, int listen_fd, int stop_fd)
 	    wanted < MAX_THREADS ? wanted : MAX_THREADS);
 	if (n == 0)
 		return EXIT_FAILED;
-	supervise(&w, stop_fd);
-	finish_requests(&w);
-	idle = atomic_load(&w.active) == 0;
+	finish_requests(&w, supervise(&w, stop_fd));
+	idle = atomic_load(&w.living) == 0;
 	if (store_delete_process(w.store, w.presence.id, &e) != ERR_OK)
 		log_warn("process row not removed, ignoring", "error=%s",
 		    log_quote(e.msg));

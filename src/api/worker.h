@@ -16,6 +16,7 @@ struct worker {
 	int uploads_dirfd;
 	int runs_dirfd;
 	atomic_int active;	/* requests in hand */
+	atomic_int living;	/* accepting threads that have not ended */
 	atomic_llong requests;
 	struct presence presence;
 };

@@ -442,6 +442,25 @@ put_voice(const struct conf *conf, const struct compact *c,
 	json_put_str(out, "brand_voice_description", voice);
 }
 
+/* Those of the analysis' colours that are colours; they stand in prompts. */
+static struct json_object *
+hex_colors(const struct json_object *analysis)
+{
+	struct json_object *in = json_get_arr(analysis, "dominant_colors");
+	struct json_object *out = json_object_new_array(), *color;
+	size_t i, n = json_len(in);
+	const char *s;
+
+	for (i = 0; i < n && json_len(out) < MAX_BRAND_COLORS; i++) {
+		color = json_object_array_get_idx(in, i);
+		s = is_kind(color, json_type_string) ?
+		    json_object_get_string(color) : "";
+		if (is_hex_color(s))
+			json_object_array_add(out, json_object_get(color));
+	}
+	return out;
+}
+
 /*
  * An analysis of ours that comes back with a kit. What a browser made up for
  * itself is dropped, since it would keep the logo from being looked at.
@@ -451,7 +470,7 @@ put_analysis(const struct compact *c, const struct json_object *in,
     struct json_object *out)
 {
 	static const char *const kept[] = { "logo_style", "contains_text",
-		"extracted_text", "dominant_colors" };
+		"extracted_text" };
 	struct json_object *a = json_get_obj(in, "logo_analysis");
 	struct json_object *copy;
 	const char *style = json_get_str(a, "logo_style");
@@ -466,6 +485,7 @@ put_analysis(const struct compact *c, const struct json_object *in,
 	copy = json_object_new_object();
 	for (i = 0; i < ARRAY_LEN(kept); i++)
 		json_put_obj(copy, kept[i], json_copy(json_get(a, kept[i])));
+	json_put_obj(copy, "dominant_colors", hex_colors(a));
 	json_put_obj(out, "logo_analysis", copy);
 }
 
@@ -502,6 +522,11 @@ read_kit(const struct conf *conf, const struct form *f, bool want_logo,
 	if (strbuf_overflowed(&c->text)) {
 		faults_rule(faults, "brand_kit", "brand_kit has more than %d "
 		    "bytes besides its logo.", MAX_KIT_BYTES);
+		goto out;
+	}
+	if (json_weight(c->text.buf, c->text.len) > MAX_JSON_VALUES) {
+		faults_rule(faults, "brand_kit", "brand_kit holds more than "
+		    "%d values.", MAX_JSON_VALUES);
 		goto out;
 	}
 	if (json_parse(c->text.buf, c->text.len, &in, e) != ERR_OK) {

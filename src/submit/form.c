@@ -113,12 +113,20 @@ form_view(const struct form *f, const char *name, struct field_view *out,
     struct err *e)
 {
 	const struct form_field *field = find_field(f, name);
+
+	if (field == NULL || field->len == 0)
+		return err_set(e, ERR_NOT_FOUND, "%s was not sent", name);
+	return field_view(f, field, out, e);
+}
+
+enum err_code
+field_view(const struct form *f, const struct form_field *field,
+    struct field_view *out, struct err *e)
+{
 	struct field_view v = { NULL, 0, NULL };
 	enum err_code rc;
 	int fd = -1;
 
-	if (field == NULL || field->len == 0)
-		return err_set(e, ERR_NOT_FOUND, "%s was not sent", name);
 	v.len = field->len;
 	if (field->spill == NULL) {
 		v.text = field->value;
@@ -132,7 +140,7 @@ form_view(const struct form *f, const char *name, struct field_view *out,
 	v.map = mmap(NULL, v.len, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
 	if (v.map == MAP_FAILED)
-		return err_set_errno(e, ERR_SYSTEM, errno, "%s", name);
+		return err_set_errno(e, ERR_SYSTEM, errno, "%s", field->name);
 	v.text = v.map;
 	*out = v;
 	return ERR_OK;
@@ -175,6 +183,23 @@ upload_create(int uploads_dirfd, char **name, int *fd, struct err *e)
 	}
 	*name = made;
 	return ERR_OK;
+}
+
+size_t
+json_weight(const char *text, size_t len)
+{
+	bool in_string = false;
+	size_t i, n = 1;
+
+	for (i = 0; i < len; i++) {
+		if (in_string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && memchr(",[{", text[i], 3) != NULL)
+			n++;
+	}
+	return n;
 }
 
 int64_t

@@ -9,7 +9,8 @@
 #define MAX_LABEL_CHARS 60
 #define MAX_GOAL_CHARS 300	/* each of the four marketing fields */
 #define MAX_ANALYSIS_CHARS 2000	/* a text of a logo's analysis */
-#define MAX_SMALL_JSON_BYTES (256 * 1024)	/* a JSON field other than brand_kit */
+#define MAX_SMALL_JSON_BYTES (64 * 1024)	/* a JSON field other than brand_kit */
+#define MAX_JSON_VALUES 2000	/* in a JSON field: each costs far more than its text */
 
 /* --- form.c ------------------------------------------------------------------ */
 
@@ -23,7 +24,13 @@ struct field_view {
 /* ERR_NOT_FOUND when not sent (or empty), ERR_SYSTEM. */
 enum err_code form_view(const struct form *f, const char *name,
     struct field_view *out, struct err *e);
+/* The same of one field, which must not be empty. */
+enum err_code field_view(const struct form *f, const struct form_field *field,
+    struct field_view *out, struct err *e);
 void field_view_release(struct field_view *v);
+
+/* About how many values a JSON text holds, told without parsing it. */
+size_t json_weight(const char *text, size_t len);
 
 /*
  * Bytes of a mapped field were read and will be read again, if at all, from its

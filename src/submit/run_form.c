@@ -270,6 +270,9 @@ json_field(struct check *c, const char *name)
 	if (strlen(s) > MAX_SMALL_JSON_BYTES)
 		faults_rule(c->faults, name, "%s is longer than %d bytes.",
 		    name, MAX_SMALL_JSON_BYTES);
+	else if (json_weight(s, strlen(s)) > MAX_JSON_VALUES)
+		faults_rule(c->faults, name, "%s holds more than %d values.",
+		    name, MAX_JSON_VALUES);
 	else if (json_parse(s, strlen(s), &o, &e) != ERR_OK)
 		faults_rule(c->faults, name, "%s is not JSON: %s.", name,
 		    e.msg);
@@ -543,7 +546,7 @@ fingerprint(const struct form *f, char out[DIGEST_HEX_MAX], struct err *e)
 	for (i = 0; i < f->n_fields; i++) {
 		if (f->fields[i].len == 0)
 			continue;
-		rc = form_view(f, f->fields[i].name, &view, e);
+		rc = field_view(f, &f->fields[i], &view, e);
 		if (rc != ERR_OK)
 			return rc;
 		digest_add_field(&d, f->fields[i].name);

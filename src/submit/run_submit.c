@@ -12,8 +12,7 @@
  *   answer
  *
  * Files come first because a row that names a file must never be without it; a
- * crash between the two leaves a directory without a row, which is harmless
- * and found by "churnsctl verify".
+ * crash between the two leaves a directory without a row, which is harmless.
  */
 #include "internal.h"
 
