@@ -102,7 +102,10 @@ struct workshop {
 enum job_outcome {
 	JOB_ENDED,		/* COMPLETED or FAILED is stored */
 	JOB_GONE,		/* cancelled or lost: somebody else has decided */
-	JOB_PUT_BACK		/* not now (shutdown, store busy, disk full): lease given back */
+	JOB_PUT_BACK,		/* not now (shutdown, store busy, disk full,
+				 * trouble of ours): lease given back */
+	JOB_STUCK		/* the store would not even take the lease back:
+				 * it ends by itself */
 };
 
 /*
@@ -110,8 +113,14 @@ enum job_outcome {
  * fired from outside with ERR_CANCELLED (user), ERR_LOST (lease), or
  * ERR_TIMEOUT (the job's deadline: FAILED with {"type":"timeout"}); a shutdown
  * fires ERR_LOST after setting *stopping, and the lease is given back.
- * Never leaves the job RUNNING under our lease except when the store itself
- * cannot be written, which e says.
+ *
+ * Trouble of our own (ERR_SYSTEM: a helper or a directory that does not work, a
+ * row that cannot be read) counts as an attempt; after runner.max_attempts of
+ * them without a checkpoint the job ends FAILED, with a sentence for people.
+ * What is stored but broken cannot mend: FAILED at once.
+ *
+ * *e says what stood in the way, also of a job that ended FAILED by trouble of
+ * our own.  Never leaves the job RUNNING under our lease except as JOB_STUCK.
  */
 enum job_outcome executor_run(struct executor *x, const struct workshop *w,
     const struct job *job, struct cancel *cancel, const bool *stopping,

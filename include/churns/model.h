@@ -137,6 +137,9 @@ struct call_scope {
 	const char *owner;
 	int run_dirfd;		/* the run's directory; blobs go to calls/ in it */
 	struct cancel *cancel;
+	/* Becomes true when the process is about to end: what is in flight may
+	 * arrive, nothing more is sent (ERR_BUSY). Read atomically; NULL: never. */
+	const bool *stopping;
 	int64_t deadline_ms;	/* Unix time; 0: none. No call starts or lasts beyond */
 };
 
@@ -193,7 +196,8 @@ void call_result_release(struct call_result *r);
 /*
  * One chat or vision call, to its end.
  * Errors: ERR_MODEL (detail: the fault of the last attempt), ERR_CANCELLED,
- * ERR_LOST, ERR_TIMEOUT (the job's deadline), ERR_BUSY, ERR_FULL, ERR_SYSTEM.
+ * ERR_LOST, ERR_TIMEOUT (the job's deadline has come), ERR_BUSY (also: the
+ * process is about to end), ERR_FULL, ERR_SYSTEM.
  */
 enum err_code model_chat(struct model *m, const struct call_scope *scope,
     const struct chat_request *req, struct call_result *out, struct err *e);

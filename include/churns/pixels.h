@@ -3,9 +3,10 @@
  * an empty environment; this is how the runner asks it.  At most max_parallel
  * helpers run at once; others wait.  All paths are relative to dir.
  *
- * Errors: ERR_INVALID (not a picture we take, broken, too many pixels, more
- * than the helper could bear: the message says which), ERR_TIMEOUT,
- * ERR_CANCELLED, ERR_LOST, ERR_FULL, ERR_SYSTEM (no helper, it cannot work).
+ * Errors: ERR_INVALID (not a picture we take, broken, too many pixels, or one
+ * that the helper died of twice: the message says which), ERR_TIMEOUT (of one
+ * picture), ERR_CANCELLED, ERR_LOST, ERR_FULL, ERR_SYSTEM (no helper, it cannot
+ * work, somebody killed it).
  */
 #ifndef CHURNS_PIXELS_H
 #define CHURNS_PIXELS_H

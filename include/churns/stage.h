@@ -44,7 +44,8 @@ struct stage_env {
 	const char *run_dir;	/* absolute, for pixels */
 	int run_dirfd;
 	int variant;		/* or VARIANT_NONE */
-	int64_t started_ms;	/* Unix time the stage (of this variant) began */
+	int64_t started_ms;	/* Unix time the stage was told to have begun:
+				 * the same for all its variants */
 	/* Set by the stage, owned by the executor: */
 	struct json_object *warnings;	/* array, through stage_warn() */
 	char *message;		/* told instead of the usual sentence; NULL */

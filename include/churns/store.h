@@ -280,10 +280,14 @@ enum err_code store_renew(struct store *st, const struct job_ref *refs, int n,
 /* Give a lease back: PENDING, due at due_ms, and the attempt not counted. */
 enum err_code store_release(struct store *st, const struct job_ref *ref,
     int64_t due_ms, struct err *e);
+/* The same after a failure of our own: the attempt stays counted. */
+enum err_code store_put_back(struct store *st, const struct job_ref *ref,
+    int64_t due_ms, struct err *e);
 
 struct holder_row {
 	char *id, *host, *boot_id, *life_file;
 	int jobs;		/* RUNNING jobs leased to it */
+	int64_t until_ms;	/* when the first of its leases ends */
 };
 
 struct holder_list {
@@ -311,8 +315,16 @@ enum err_code store_expire_leases(struct store *st, const char *holder_id,
     int64_t now_ms, int max_attempts, const char *failed_message,
     struct expired *out, struct err *e);
 
+/* The same for a holder that may be alive: only what is over by time. */
+enum err_code store_expire_overdue(struct store *st, const char *holder_id,
+    int64_t now_ms, int max_attempts, const char *failed_message,
+    struct expired *out, struct err *e);
+
 enum err_code store_get_job(struct store *st, const char *job_id,
     struct job *out, struct err *e);
+/* Does any job of the run wait or run? False for a run nobody knows. */
+enum err_code store_run_is_open(struct store *st, const char *run_id,
+    bool *out, struct err *e);
 /* The generation job of a run. */
 enum err_code store_get_run_job(struct store *st, const char *run_id,
     struct job *out, struct err *e);
@@ -359,7 +371,8 @@ struct lane_output {
 /*
  * Fenced: store a checkpoint (NULL: none) and n stage updates, in this order,
  * as one unit.  A checkpoint sets the job's attempts to 1, replaces an earlier
- * one of the same stage and variant.  Stage cost and token columns are summed
+ * one of the same stage and variant.  A stage that has ended stays as it is:
+ * an update of it is neither stored nor told.  Stage cost and token columns are summed
  * from the ledger when a stage ends.  now_ms is the events' time.
  * Errors: ERR_LOST, ERR_CANCELLED.
  */

@@ -21,6 +21,10 @@
  * The loop never blocks on anything but http_group_poll(), which ends when an
  * answer arrives, a gate moves, a pause is over or the cancel fires.  Whatever
  * is under way then is settled as unknown before the loop returns.
+ *
+ * When the process is about to end, nothing more is sent, but what is in flight
+ * may arrive.  Nobody fires a cancel for that; so a call that waits for its turn
+ * looks now and then.
  */
 #include "call.h"
 
@@ -34,6 +38,8 @@
 
 #define UNKNOWN_RETRIES 1	/* of one ask */
 #define BACKOFF_SHIFT_MAX 16
+#define LAST_MOMENT_MS 1000	/* left for the job: nothing can be done with it */
+#define STOPPING_LOOK_MS 250	/* how soon one that waits sees the end coming */
 
 /* --- ends ---------------------------------------------------------------- */
 
@@ -80,6 +86,23 @@ call_out_of_time(struct call *c)
 {
 	call_end(c, err_set(&c->err, ERR_TIMEOUT,
 	    "%s was not finished within the time for the whole job",
+	    purpose_name(c->purpose)));
+}
+
+/* Is nothing more to be sent, since the process is about to end? */
+static bool
+end_is_near(const struct call *c)
+{
+	const bool *stopping = c->scope->stopping;
+
+	return stopping != NULL && __atomic_load_n(stopping, __ATOMIC_ACQUIRE);
+}
+
+static void
+call_not_now(struct call *c)
+{
+	call_end(c, err_set(&c->err, ERR_BUSY,
+	    "%s was not begun, since this process is about to end",
 	    purpose_name(c->purpose)));
 }
 
@@ -185,12 +208,17 @@ backoff_ms(const struct settings *s, int n)
 	return ms < s->retry_cap_ms ? ms : s->retry_cap_ms;
 }
 
-/* The same ask again, after a pause when the last attempt was just now. */
-static void
+/*
+ * The same ask again, after a pause when the last attempt was just now. False
+ * when the pause is longer than what the job has left: then this attempt was the
+ * last, and the job may do something else with its time.
+ */
+static bool
 same_ask(struct call *c, const struct verdict *v, bool live)
 {
 	const struct settings *s = &c->m->conf->settings;
-	int64_t now_ms = clock_mono_ms(), pause_ms = 0;
+	int64_t now_ms = clock_mono_ms(), left_ms = call_time_left(c);
+	int64_t pause_ms = 0;
 
 	if (live) {
 		pause_ms = backoff_ms(s, c->retries + c->unknowns - 1);
@@ -198,12 +226,15 @@ same_ask(struct call *c, const struct verdict *v, bool live)
 			pause_ms = v->retry_after_ms < s->retry_after_cap_ms ?
 			    v->retry_after_ms : s->retry_after_cap_ms;
 	}
-	if (pause_ms >= call_time_left(c)) {
-		call_out_of_time(c);
-		return;
+	if (pause_ms < left_ms) {
+		c->until_ms = now_ms + pause_ms;
+		c->step = STEP_PAUSE;
+		return true;
 	}
-	c->until_ms = now_ms + pause_ms;
-	c->step = STEP_PAUSE;
+	if (left_ms > LAST_MOMENT_MS)
+		return false;
+	call_out_of_time(c);
+	return true;
 }
 
 void
@@ -216,7 +247,7 @@ call_decide(struct call *c, const struct verdict *v, bool live)
 		return;
 	}
 	if (v->lost) {
-		same_ask(c, v, false);
+		same_ask(c, v, false);	/* without a pause */
 		return;
 	}
 	if (v->unknown) {
@@ -225,14 +256,14 @@ call_decide(struct call *c, const struct verdict *v, bool live)
 		    model_fault_name(v->fault));
 		if (c->unknowns < UNKNOWN_RETRIES) {
 			c->unknowns++;
-			same_ask(c, v, live);
-			return;
+			if (same_ask(c, v, live))
+				return;
 		}
 	} else if (v->again) {
 		if (c->retries < max_retries) {
 			c->retries++;
-			same_ask(c, v, live);
-			return;
+			if (same_ask(c, v, live))
+				return;
 		}
 	} else if (c->kind->adapt(c, v)) {
 		new_ask(c);
@@ -376,12 +407,20 @@ advance(struct call *c, struct http_group *g, int tag)
 			next_attempt(c);
 			continue;
 		case STEP_GATE:
+			if (end_is_near(c)) {
+				call_not_now(c);
+				return;
+			}
 			if (!gate_enter(c->m->gates, &c->ticket, now_ms,
 			    &c->until_ms))
 				return;
 			attempt_send(c, g, tag);
 			continue;
 		case STEP_PAUSE:
+			if (end_is_near(c)) {
+				call_not_now(c);
+				return;
+			}
 			if (now_ms < c->until_ms)
 				return;
 			c->step = STEP_NEXT;
@@ -419,12 +458,24 @@ stop_all(struct call **calls, int n, enum err_code rc)
 	}
 }
 
+/* When a call that is not in flight has to be looked at again. */
+static int64_t
+look_again_ms(const struct call *c, int64_t now_ms)
+{
+	int64_t ms = c->until_ms;
+
+	if (c->scope->stopping != NULL && c->step != STEP_FETCH &&
+	    ms > now_ms + STOPPING_LOOK_MS)
+		ms = now_ms + STOPPING_LOOK_MS;
+	return ms;
+}
+
 /* Advance all; false when all are done. *wait_ms: when to look again. */
 static bool
 advance_all(struct call **calls, int n, struct http_group *g,
     int64_t *wait_ms)
 {
-	int64_t first_ms = INT64_MAX, now_ms;
+	int64_t first_ms = INT64_MAX, now_ms = clock_mono_ms(), ms;
 	bool open = false;
 	int i;
 
@@ -435,8 +486,11 @@ advance_all(struct call **calls, int n, struct http_group *g,
 		if (c->step == STEP_DONE)
 			continue;
 		open = true;
-		if (c->step != STEP_FLIGHT && c->until_ms < first_ms)
-			first_ms = c->until_ms;
+		if (c->step == STEP_FLIGHT)
+			continue;
+		ms = look_again_ms(c, now_ms);
+		if (ms < first_ms)
+			first_ms = ms;
 	}
 	now_ms = clock_mono_ms();
 	*wait_ms = first_ms == INT64_MAX ? -1 :

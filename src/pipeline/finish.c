@@ -10,6 +10,14 @@
  *   lost         another process has the job and its directory: touch nothing
  *   put back     nothing is wrong with the job; it is due again a little later
  *
+ * Trouble of our own (a helper that dies, a directory that cannot be used, a row
+ * that cannot be read) puts the job back as well, but counts: nobody is to wait
+ * for the deadline for what does not mend.  After runner.max_attempts claims
+ * without a checkpoint, past the deadline, or when what is stored is broken, the
+ * job fails.  People are told where it went wrong; what exactly is for the log.
+ *
+ * A bad end needs no documents: it is written with whatever could be loaded.
+ *
  * When a job has ended, the answers kept in files and the stages' scratch files
  * go: what was worth keeping has been copied out of them.
  */
@@ -35,6 +43,7 @@ struct ending {
 	struct json_object *warnings;
 	struct call_list calls;
 	struct stage_list stages;
+	bool complete;		/* all of the above is there */
 	struct json_object *metadata;
 	bool simulated;
 	bool file_written;
@@ -116,20 +125,18 @@ gather_rows(struct work *k, struct ending *x, struct err *e)
 	return rc;
 }
 
-/* Everything the documents are made of, and the metadata document. */
+/* Everything the documents are made of. */
 static enum err_code
 gather(struct work *k, struct ending *x, struct err *e)
 {
 	struct context c = { .variant = VARIANT_NONE };
 	enum err_code rc;
-	int64_t wall_ms;
 	int i, v;
 
+	x->simulated = k->simulated;
 	if (k->run.inputs == NULL)
 		return err_set(e, ERR_SYSTEM, "the run could not be loaded");
-	rc = gather_rows(k, x, e);
-	if (rc == ERR_OK)
-		rc = context_init(&c, k->run.inputs, e);
+	rc = context_init(&c, k->run.inputs, e);
 	if (rc != ERR_OK)
 		return rc;
 	x->inputs = json_object_get(c.inputs);
@@ -142,11 +149,34 @@ gather(struct work *k, struct ending *x, struct err *e)
 		for (v = 0; v < k->num_variants; v++)
 			gather_warnings(x->warnings, &k->steps[i].of[v]);
 	}
-	x->simulated = k->simulated || any_simulated(&x->calls);
-	wall_ms = clock_now_ms() - k->run.started_ms;
-	x->metadata = results_metadata(x->inputs, x->outputs, x->warnings,
-	    &x->calls, &x->stages, wall_ms > 0 ? wall_ms : 0, x->simulated);
+	rc = gather_rows(k, x, e);
+	if (rc != ERR_OK)
+		return rc;
+	x->simulated = x->simulated || any_simulated(&x->calls);
+	x->complete = true;
 	return ERR_OK;
+}
+
+/* The document shows the stages as the end is about to leave them. */
+static void
+show_update(struct stage_list *l, const struct stage_update *u)
+{
+	struct stage_row *row;
+	int i;
+
+	for (i = 0; i < l->n; i++) {
+		row = &l->rows[i];
+		if (strcmp(row->name, u->name) != 0)
+			continue;
+		row->status = u->status;
+		row->started_ms = u->started_ms;
+		row->completed_ms = u->completed_ms;
+		row->duration_ms = u->duration_ms;
+		free(row->message);
+		row->message = xstrdup(u->message);
+		free(row->error_message);
+		row->error_message = xstrdup(u->error_message);
+	}
 }
 
 /* --- files ---------------------------------------------------------------- */
@@ -155,8 +185,15 @@ static enum err_code
 write_file(struct work *k, struct ending *x, struct err *e)
 {
 	enum err_code rc;
+	int64_t wall_ms;
 	char *text;
 
+	if (!x->complete || k->run_dirfd < 0)
+		return err_set(e, ERR_SYSTEM, "there is nothing to write");
+	wall_ms = clock_now_ms() - k->run.started_ms;
+	json_object_put(x->metadata);
+	x->metadata = results_metadata(x->inputs, x->outputs, x->warnings,
+	    &x->calls, &x->stages, wall_ms > 0 ? wall_ms : 0, x->simulated);
 	text = json_to_pretty_text(x->metadata);
 	if (strlen(text) > METADATA_MAX_BYTES)
 		rc = err_set(e, ERR_TOO_LARGE,
@@ -210,16 +247,19 @@ clean_up(struct work *k)
 
 /* The longer a job has been tried, the longer it waits for the next time. */
 static int64_t
-due_again(const struct work *k, int64_t now_ms)
+due_again(const struct work *k, bool trouble, int64_t now_ms)
 {
 	const struct job *j = k->job;
-	int64_t wait;
+	int64_t wait = TROUBLE_MIN_MS;
+	int i;
 
-	if (k->stopping != NULL &&
-	    __atomic_load_n(k->stopping, __ATOMIC_ACQUIRE))
+	if (work_is_stopping(k))
 		return now_ms;
-	wait = (now_ms - (j->started_ms > 0 ? j->started_ms : j->created_ms)) /
-	    4;
+	for (i = 1; i < k->attempts && wait < PUT_BACK_MAX_MS; i++)
+		wait *= TROUBLE_GROWTH;
+	if (!trouble)
+		wait = (now_ms - (j->started_ms > 0 ? j->started_ms :
+		    j->created_ms)) / 4;
 	if (wait < PUT_BACK_MIN_MS)
 		wait = PUT_BACK_MIN_MS;
 	if (wait > PUT_BACK_MAX_MS)
@@ -233,21 +273,22 @@ due_again(const struct work *k, int64_t now_ms)
 static enum job_outcome
 put_back(struct work *k, const struct err *why, struct err *e)
 {
+	const bool trouble = why->code == ERR_SYSTEM;
 	struct err failed = ERR_INIT;
 	enum err_code rc;
-	int64_t now_ms;
+	int64_t due_ms;
 	int tries = 0;
 
-	now_ms = clock_now_ms();
+	due_ms = due_again(k, trouble, clock_now_ms());
 	do
-		rc = store_release(k->shop->store, &k->ref,
-		    due_again(k, now_ms), &failed);
+		rc = (trouble ? store_put_back : store_release)(
+		    k->shop->store, &k->ref, due_ms, &failed);
 	while (rc != ERR_OK && work_try_again(k, &tries, &failed));
 	if (e != NULL)
 		*e = rc == ERR_OK ? *why : failed;
-	if (rc == ERR_LOST || rc == ERR_CANCELLED)
-		return JOB_GONE;
-	return JOB_PUT_BACK;
+	if (rc == ERR_OK)
+		return JOB_PUT_BACK;
+	return rc == ERR_LOST || rc == ERR_CANCELLED ? JOB_GONE : JOB_STUCK;
 }
 
 /* --- the end in the store ------------------------------------------------- */
@@ -332,25 +373,31 @@ end_write(struct work *k, struct ending *x, struct job_end *end,
 	return outcome;
 }
 
-/* What has to be told of steps that have not ended, since the run has. */
+/*
+ * What has to be told of steps that have not ended, since the run has. The one
+ * that caused it (-1: none) has failed, even if it never got as far as to be
+ * told RUNNING.
+ */
 static void
 end_steps(struct work *k, struct job_end *end, struct stage_update *updates,
-    const char *reason, const char *cause)
+    const char *reason, int cause)
 {
 	const struct step *s;
 	char *skipped;
 	int i;
 
-	skipped = cause != NULL ?
-	    xasprintf("Not begun, since this did not work: %s.", cause) :
+	skipped = cause >= 0 ?
+	    xasprintf("Not begun, since this did not work: %s.",
+	    k->steps[cause].stage->title) :
 	    xstrdup("Not begun before the run ended.");
 	for (i = 0; i < k->n_steps; i++) {
 		s = &k->steps[i];
 		if (step_ended(s))
 			continue;
-		if (s->status == STAGE_RUNNING)
+		if (s->status == STAGE_RUNNING || i == cause)
 			update_make(k, i, STAGE_FAILED, clock_now_ms(),
-			    reason, &updates[end->n_updates++]);
+			    i == cause && s->error != NULL ? s->error : reason,
+			    &updates[end->n_updates++]);
 		else
 			update_make(k, i, STAGE_SKIPPED, clock_now_ms(),
 			    s->skip_reason != NULL ? s->skip_reason : skipped,
@@ -359,10 +406,10 @@ end_steps(struct work *k, struct job_end *end, struct stage_update *updates,
 	free(skipped);
 }
 
+/* cause: the step that made it fail; -1: none. */
 static enum job_outcome
 end_failed(struct work *k, struct ending *x, const char *message,
-    const char *type, const struct stage *cause, enum state *ended_as,
-    struct err *e)
+    const char *type, int cause, enum state *ended_as, struct err *e)
 {
 	struct stage_update updates[MAX_STAGES];
 	struct job_end end = { .state = STATE_FAILED };
@@ -371,12 +418,13 @@ end_failed(struct work *k, struct ending *x, const char *message,
 	char *data;
 	int i;
 
+	end_steps(k, &end, updates, message, cause);
+	for (i = 0; i < end.n_updates; i++)
+		show_update(&x->stages, &updates[i]);
 	/* What was reached is worth a file, but not another failure. */
-	if (x->metadata != NULL && !x->file_written)
-		write_file(k, x, &ignored);
-	end_steps(k, &end, updates, message,
-	    cause != NULL ? cause->title : NULL);
-	data = error_event(message, type, cause != NULL ? cause->name : NULL);
+	write_file(k, x, &ignored);
+	data = error_event(message, type,
+	    cause >= 0 ? k->steps[cause].stage->name : NULL);
 	end.error_message = message;
 	end.updates = updates;
 	end.event_type = "run_error";
@@ -398,7 +446,34 @@ end_fatal(struct work *k, struct ending *x, enum state *ended_as,
 
 	message = xasprintf("%s did not work: %s", s->stage->title,
 	    s->error != NULL ? s->error : "no reason was given");
-	outcome = end_failed(k, x, message, "failed", s->stage, ended_as, e);
+	outcome = end_failed(k, x, message, "failed", k->fatal, ended_as, e);
+	free(message);
+	return outcome;
+}
+
+/* Trouble of our own for the last time. */
+static enum job_outcome
+end_trouble(struct work *k, struct ending *x, const struct err *why,
+    enum state *ended_as, struct err *e)
+{
+	enum job_outcome outcome;
+	const char *what;
+	char *message;
+
+	what = k->stop_at >= 0 ? k->steps[k->stop_at].stage->title :
+	    "Carrying out the run";
+	if (why->code == ERR_SYSTEM)
+		message = xasprintf("%s did not work because of trouble on "
+		    "the server itself, not because of the request. It was "
+		    "tried %d time%s in vain; the server's log says more.",
+		    what, k->attempts, k->attempts == 1 ? "" : "s");
+	else
+		message = xasprintf("%s did not work, because what had been "
+		    "stored of the run before cannot be read any more.", what);
+	outcome = end_failed(k, x, message, "failed", k->stop_at, ended_as,
+	    e);
+	if (outcome == JOB_ENDED && e != NULL)
+		*e = *why;
 	free(message);
 	return outcome;
 }
@@ -418,7 +493,7 @@ end_timeout(struct work *k, struct ending *x, enum state *ended_as,
 	else
 		message = xasprintf("The run was stopped because it reached "
 		    "its time limit of %d seconds.", (int)seconds);
-	outcome = end_failed(k, x, message, "timeout", NULL, ended_as, e);
+	outcome = end_failed(k, x, message, "timeout", -1, ended_as, e);
 	free(message);
 	return outcome;
 }
@@ -438,7 +513,7 @@ end_completed(struct work *k, struct ending *x, enum state *ended_as,
 			return put_back(k, &why, e);
 		text = xasprintf("The results could not be written: %s",
 		    why.msg);
-		outcome = end_failed(k, x, text, "failed", NULL, ended_as, e);
+		outcome = end_failed(k, x, text, "failed", -1, ended_as, e);
 		free(text);
 		return outcome;
 	}
@@ -460,8 +535,7 @@ end_cancelled(struct work *k, struct ending *x, enum state *ended_as,
 {
 	struct err ignored = ERR_INIT;
 
-	if (x->metadata != NULL)
-		write_file(k, x, &ignored);
+	write_file(k, x, &ignored);
 	clean_up(k);
 	*ended_as = STATE_CANCELLED;
 	if (e != NULL)
@@ -469,39 +543,97 @@ end_cancelled(struct work *k, struct ending *x, enum state *ended_as,
 	return JOB_GONE;
 }
 
+/* --- which end it is ------------------------------------------------------ */
+
+enum fate {
+	FATE_DONE,		/* by the steps: completed, or failed by one */
+	FATE_CANCELLED,
+	FATE_TIMEOUT,
+	FATE_LOST,
+	FATE_TROUBLE,		/* failed by trouble of our own */
+	FATE_AGAIN
+};
+
+/* What follows from the reason to stop. */
+static enum fate
+fate_of(const struct work *k, enum err_code reason)
+{
+	const int max_attempts = k->shop->conf->settings.runner_max_attempts;
+	bool late;
+
+	late = k->job->deadline_ms > 0 &&
+	    clock_now_ms() >= k->job->deadline_ms;
+	switch (reason) {
+	case ERR_OK:
+		return FATE_DONE;
+	case ERR_CANCELLED:
+		return FATE_CANCELLED;
+	case ERR_TIMEOUT:
+		return FATE_TIMEOUT;
+	case ERR_LOST:
+		if (!work_is_stopping(k))
+			return FATE_LOST;
+		return late ? FATE_TIMEOUT : FATE_AGAIN;
+	case ERR_BUSY:
+	case ERR_FULL:
+		return late ? FATE_TIMEOUT : FATE_AGAIN;
+	case ERR_SYSTEM:
+		return late || k->attempts >= max_attempts ? FATE_TROUBLE :
+		    FATE_AGAIN;
+	case ERR_INVALID:
+	case ERR_TYPE:
+	case ERR_FORBIDDEN:
+	case ERR_NOT_FOUND:
+	case ERR_CONFLICT:
+	case ERR_TOO_LARGE:
+	case ERR_MODEL:
+	case ERR_CONFIG:
+	case ERR__COUNT:
+		break;
+	}
+	return FATE_TROUBLE;
+}
+
 /* --- for the rest of the room --------------------------------------------- */
 
 enum job_outcome
 finish_job(struct work *k, enum state *ended_as, struct err *e)
 {
+	struct err why = k->stop_why, missing = ERR_INIT;
 	struct ending x = { .inputs = NULL };
-	struct err why = ERR_INIT;
-	enum job_outcome outcome;
-	enum err_code rc;
-	bool stopping;
+	enum job_outcome outcome = JOB_GONE;
+	enum fate fate;
 
 	*ended_as = STATE_RUNNING;
-	stopping = k->stopping != NULL &&
-	    __atomic_load_n(k->stopping, __ATOMIC_ACQUIRE);
-	if (k->stop == ERR_LOST && !stopping) {
-		if (e != NULL)
-			*e = k->stop_why;
-		return JOB_GONE;
+	fate = fate_of(k, k->stop);
+	if (fate != FATE_LOST && fate != FATE_AGAIN &&
+	    gather(k, &x, &missing) != ERR_OK && fate == FATE_DONE &&
+	    k->fatal < 0) {
+		why = missing;	/* there is no COMPLETED without documents */
+		fate = fate_of(k, why.code);
 	}
-	if (k->stop != ERR_OK && k->stop != ERR_CANCELLED &&
-	    k->stop != ERR_TIMEOUT)
-		return put_back(k, &k->stop_why, e);
-	rc = gather(k, &x, &why);
-	if (k->stop == ERR_CANCELLED)
+	switch (fate) {
+	case FATE_DONE:
+		outcome = k->fatal >= 0 ? end_fatal(k, &x, ended_as, e) :
+		    end_completed(k, &x, ended_as, e);
+		break;
+	case FATE_CANCELLED:
 		outcome = end_cancelled(k, &x, ended_as, e);
-	else if (rc != ERR_OK)
-		outcome = put_back(k, &why, e);
-	else if (k->stop == ERR_TIMEOUT)
+		break;
+	case FATE_TIMEOUT:
 		outcome = end_timeout(k, &x, ended_as, e);
-	else if (k->fatal >= 0)
-		outcome = end_fatal(k, &x, ended_as, e);
-	else
-		outcome = end_completed(k, &x, ended_as, e);
+		break;
+	case FATE_TROUBLE:
+		outcome = end_trouble(k, &x, &why, ended_as, e);
+		break;
+	case FATE_AGAIN:
+		outcome = put_back(k, &why, e);
+		break;
+	case FATE_LOST:
+		if (e != NULL)
+			*e = why;
+		break;
+	}
 	ending_release(&x);
 	return outcome;
 }
@@ -516,7 +648,7 @@ finish_unloaded(struct work *k, const char *message, enum state *ended_as,
 
 	*ended_as = STATE_RUNNING;
 	text = xasprintf("The job cannot be carried out: %s", message);
-	outcome = end_failed(k, &x, text, "failed", NULL, ended_as, e);
+	outcome = end_failed(k, &x, text, "failed", -1, ended_as, e);
 	free(text);
 	ending_release(&x);
 	return outcome;

@@ -33,7 +33,8 @@
 #define STORE_PAUSE_MS 100	/* before the second try; then four times as long */
 #define PUT_BACK_MIN_MS 2000	/* a job put back is due again after this ... */
 #define PUT_BACK_MAX_MS 60000	/* ... up to this, longer the older the job is */
-#define DEADLINE_SLACK_MS 5000	/* a call may give up so long before it */
+#define TROUBLE_MIN_MS 5000	/* the same after trouble of our own, then ... */
+#define TROUBLE_GROWTH 4	/* ... so many times as long */
 #define CALLS_DIR "calls"	/* in the run's directory: answers as they came */
 #define SCRATCH_DIR "work"	/* in the run's directory: stages' own files */
 
@@ -115,7 +116,7 @@ struct step {
 	const struct stage *stage;
 	double order;
 	const char *skip_reason;	/* told SKIPPED with it; NULL: executed */
-	char *missing;		/* the skip_reason when it is for want of a model; NULL */
+	char *missing;		/* the skip_reason when a model is wanting; NULL */
 	enum stage_status status;	/* as told */
 	int64_t started_ms;	/* as told */
 	char *message;		/* the stage's own sentence, or NULL */
@@ -133,6 +134,7 @@ struct work {
 	struct cancel *cancel;
 	const bool *stopping;
 	bool looking;		/* nobody claimed it: rows are left alone */
+	int64_t time_limit_ms;	/* of this job, for telling people */
 
 	struct run run;
 	char *run_dir;
@@ -140,15 +142,16 @@ struct work {
 	struct call_scope scope;
 	struct plan plan;
 	int num_variants;
-	int64_t time_limit_ms;	/* of this job, for telling people */
 
 	pthread_mutex_t lock;
 	/* guarded by lock while lanes run */
 	struct step steps[MAX_STAGES];
 	int n_steps;
 	bool simulated;
+	int attempts;		/* claims since the last checkpoint */
 	enum err_code stop;	/* why nothing more may be begun; ERR_OK: go on */
 	struct err stop_why;
+	int stop_at;		/* the step in hand then; -1: none */
 	int fatal;		/* the step that made the run fail; -1 */
 };
 
@@ -158,9 +161,12 @@ struct work {
 void work_init(struct work *k, struct executor *x,
     const struct workshop *shop, const struct job *job, struct cancel *cancel,
     const bool *stopping);
-/* work_init(), then load run, outputs and stages of a claimed job.
- * ERR_INVALID: it can never be executed, the message says why; others: as the
- * store's. */
+/*
+ * work_init(), then load run, outputs and stages of a claimed job.
+ * ERR_INVALID, ERR_NOT_FOUND: it can never be executed, the message says why;
+ * after others, what could be loaded is there.  Steps are there only together
+ * with what was told of them, so that an end never tells anything twice.
+ */
 enum err_code work_load(struct work *k, struct executor *x,
     const struct workshop *shop, const struct job *job, struct cancel *cancel,
     const bool *stopping, struct err *e);
@@ -177,14 +183,18 @@ enum err_code work_context(struct work *k, int at, int variant,
 /* Has the variant ended in a step before number at? */
 bool work_dropped(const struct work *k, int variant, int at);
 
+/* Is this process about to end? */
+bool work_is_stopping(const struct work *k);
 /* May something new be begun? ERR_OK, or why not (also kept in stop). */
 enum err_code work_may_go_on(struct work *k);
-/* Nothing more is to be begun because of e; the first reason is kept. Fires
- * the cancel when somebody else has the job. */
-void work_stop(struct work *k, const struct err *e);
+/* Nothing more is to be begun because of e, which came up in step number at
+ * (-1: none); the first reason is kept. Fires the cancel when somebody else
+ * has the job. */
+void work_stop(struct work *k, int at, const struct err *e);
 
 /* The same call again while the store says "not now"? Waits before it says
- * so. tries starts at 0. */
+ * so; a process that is about to end has no time for that. tries starts at
+ * 0. */
 bool work_try_again(struct work *k, int *tries, const struct err *e);
 
 /* --- step.c --------------------------------------------------------------- */
@@ -231,7 +241,6 @@ void update_make(const struct work *k, int at, enum stage_status status,
     int64_t now_ms, const char *reason, struct stage_update *out);
 void update_release(struct stage_update *u);
 bool step_ended(const struct step *s);
-
 
 /* --- finish.c ------------------------------------------------------------- */
 

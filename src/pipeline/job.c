@@ -161,23 +161,25 @@ lane_run(void *arg)
 	struct err e = ERR_INIT;
 	enum err_code rc;
 	bool dropped = false;
-	int at;
+	int at, in_hand;
 
 	for (at = l->first; at <= l->last; at++)
 		if (lane_has(k, at, l->variant))
 			break;
 	if (work_may_go_on(k) != ERR_OK)
 		return;
+	in_hand = at;
 	rc = work_context(k, at, l->variant, &c, &e);
 	for (; at <= l->last && rc == ERR_OK && !dropped; at++) {
 		if (!lane_has(k, at, l->variant))
 			continue;
 		if (work_may_go_on(k) != ERR_OK)
 			break;
+		in_hand = at;
 		rc = lane_step(l, at, &c, &dropped, &e);
 	}
 	if (rc != ERR_OK)
-		work_stop(k, &e);
+		work_stop(k, in_hand, &e);
 	context_release(&c);
 }
 
@@ -240,7 +242,7 @@ walk(struct work *k)
 			rc = walk_step(k, at, &e);
 		}
 		if (rc != ERR_OK) {
-			work_stop(k, &e);
+			work_stop(k, at, &e);
 			return;
 		}
 	}
@@ -266,7 +268,7 @@ executor_run(struct executor *x, const struct workshop *w,
 		if (rc == ERR_OK)
 			walk(k);
 		else
-			work_stop(k, &why);
+			work_stop(k, -1, &why);
 		outcome = finish_job(k, ended_as, e);
 	}
 	work_release(k);

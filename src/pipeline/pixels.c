@@ -11,7 +11,9 @@
  *        '-- cancel, time ----------'--> kill, reap
  *
  * It answers with one JSON object on standard output, or with one sentence on
- * standard error and exit status 2 when the picture is at fault.
+ * standard error and exit status 2 when the picture is at fault.  One that dies
+ * of a picture (a crash, a limit it has set itself) is started once more; dying
+ * twice is the picture's fault.  Killed from outside, it is ours.
  */
 #include <assert.h>
 #include <errno.h>
@@ -35,6 +37,7 @@
 #define CANCEL_LOOK_MS 50	/* how soon a cancel is noticed */
 #define REAP_LOOK_MS 2
 #define EXIT_BAD_PICTURE 2
+#define CRASH_TRIES 2
 
 struct pixels {
 	char *helper;
@@ -257,6 +260,20 @@ reap(struct helper *h, struct cancel *cancel, int *status, struct err *e)
 	}
 }
 
+/* Did it die of what it was doing? Its limits come as signals too. */
+static bool
+has_crashed(int status)
+{
+	static const int signals[] = { SIGSEGV, SIGABRT, SIGBUS, SIGFPE,
+	    SIGILL, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ, SIGALRM };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(signals); i++)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == signals[i])
+			return true;
+	return false;
+}
+
 /* What its exit status and its words mean. */
 static enum err_code
 judge(struct helper *h, int status, struct json_object **out, struct err *e)
@@ -265,11 +282,13 @@ judge(struct helper *h, int status, struct json_object **out, struct err *e)
 
 	strbuf_trim(&h->text[1]);
 	words = h->text[1].buf;
-	/* Its limits and its crashes come as signals, and it was this picture
-	 * that brought them about: the next try would end the same way. */
-	if (WIFSIGNALED(status))
+	if (has_crashed(status))
 		return err_set(e, ERR_INVALID, "the picture cannot be "
 		    "processed (its helper was ended by signal %d)",
+		    WTERMSIG(status));
+	if (WIFSIGNALED(status))
+		return err_set(e, ERR_SYSTEM,
+		    "the picture helper was killed by signal %d",
 		    WTERMSIG(status));
 	if (WEXITSTATUS(status) == EXIT_BAD_PICTURE)
 		return err_set(e, ERR_INVALID, "%s",
@@ -290,15 +309,34 @@ judge(struct helper *h, int status, struct json_object **out, struct err *e)
 	return ERR_OK;
 }
 
+/* One helper, from its start to its end. */
+static enum err_code
+run_helper(struct pixels *p, char *const *argv, const char *dir,
+    struct cancel *cancel, int *status, struct json_object **out,
+    struct err *e)
+{
+	struct helper h;
+	enum err_code rc;
+
+	rc = helper_start(p, argv, dir, &h, e);
+	if (rc == ERR_OK)
+		rc = read_all(&h, cancel, e);
+	if (rc == ERR_OK)
+		rc = reap(&h, cancel, status, e);
+	if (rc == ERR_OK)
+		rc = judge(&h, *status, out, e);
+	helper_end(&h);
+	return rc;
+}
+
 /* Run the helper with these words after its options; *out is its answer. */
 static enum err_code
 ask(struct pixels *p, const char *dir, const char *const *words,
     struct cancel *cancel, struct json_object **out, struct err *e)
 {
 	char *argv[MAX_ARGS + 4];
-	struct helper h;
 	enum err_code rc;
-	int status = 0, n = 0;
+	int status, tries = 0, n = 0;
 
 	argv[n++] = p->helper;
 	argv[n++] = (char *)"--max-pixels";
@@ -311,14 +349,10 @@ ask(struct pixels *p, const char *dir, const char *const *words,
 	rc = turn_take(p, cancel, e);
 	if (rc != ERR_OK)
 		return rc;
-	rc = helper_start(p, argv, dir, &h, e);
-	if (rc == ERR_OK)
-		rc = read_all(&h, cancel, e);
-	if (rc == ERR_OK)
-		rc = reap(&h, cancel, &status, e);
-	if (rc == ERR_OK)
-		rc = judge(&h, status, out, e);
-	helper_end(&h);
+	do {
+		status = 0;
+		rc = run_helper(p, argv, dir, cancel, &status, out, e);
+	} while (has_crashed(status) && ++tries < CRASH_TRIES);
 	turn_give(p);
 	return rc;
 }

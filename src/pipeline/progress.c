@@ -204,6 +204,8 @@ flush(struct work *k, struct telling *t, int64_t now_ms, struct err *e)
 		rc = store_progress(k->shop->store, &k->ref, t->checkpoint,
 		    t->updates, t->n, now_ms, e);
 	while (rc != ERR_OK && work_try_again(k, &tries, e));
+	if (rc == ERR_OK && t->checkpoint != NULL)
+		k->attempts = 1;	/* as the store has it now */
 	if (rc == ERR_OK && t->n > 0 && k->shop->on_event != NULL)
 		k->shop->on_event(k->shop->on_event_arg, k->job->run_id);
 	for (i = 0; i < t->n; i++)

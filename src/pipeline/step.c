@@ -23,7 +23,7 @@ attempt_release(struct attempt *a)
 
 /* Is this failure not the stage's own doing? Then the whole job has to stop. */
 static bool
-must_stop(const struct work *k, enum err_code rc)
+must_stop(enum err_code rc)
 {
 	switch (rc) {
 	case ERR_CANCELLED:
@@ -31,12 +31,8 @@ must_stop(const struct work *k, enum err_code rc)
 	case ERR_BUSY:
 	case ERR_FULL:
 	case ERR_SYSTEM:
-		return true;
 	case ERR_TIMEOUT:
-		/* A picture helper that took too long is the stage's bad
-		 * luck; only the end of the job's own time stops the job. */
-		return k->job->deadline_ms > 0 && clock_now_ms() >=
-		    k->job->deadline_ms - DEADLINE_SLACK_MS;
+		return true;
 	case ERR_OK:
 	case ERR_INVALID:
 	case ERR_TYPE:
@@ -206,7 +202,7 @@ step_attempt(struct work *k, int at, const struct context *c,
 	rc = stage->exec(&env, c, &output, &why);
 	if (rc != ERR_OK)
 		why.code = rc;
-	if (rc != ERR_OK && (must_stop(k, rc) ||
+	if (rc != ERR_OK && (must_stop(rc) ||
 	    cancel_code(k->cancel) != ERR_OK)) {
 		if (e != NULL)
 			*e = why;

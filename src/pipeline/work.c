@@ -56,6 +56,13 @@ pause_ms(int64_t ms)
 }
 
 bool
+work_is_stopping(const struct work *k)
+{
+	return k->stopping != NULL &&
+	    __atomic_load_n(k->stopping, __ATOMIC_ACQUIRE);
+}
+
+bool
 work_try_again(struct work *k, int *tries, const struct err *e)
 {
 	int64_t ms = STORE_PAUSE_MS;
@@ -65,7 +72,7 @@ work_try_again(struct work *k, int *tries, const struct err *e)
 	    e->code != ERR_SYSTEM)
 		return false;
 	(*tries)++;
-	if (*tries >= STORE_TRIES)
+	if (*tries >= STORE_TRIES || work_is_stopping(k))
 		return false;
 	for (i = 1; i < *tries; i++)
 		ms *= 4;
@@ -79,7 +86,7 @@ work_try_again(struct work *k, int *tries, const struct err *e)
 /* --- stopping ------------------------------------------------------------- */
 
 void
-work_stop(struct work *k, const struct err *e)
+work_stop(struct work *k, int at, const struct err *e)
 {
 	struct err why = *e;
 	enum err_code fired;
@@ -94,6 +101,7 @@ work_stop(struct work *k, const struct err *e)
 	if (k->stop == ERR_OK) {
 		k->stop = why.code;
 		k->stop_why = why;
+		k->stop_at = at;
 	}
 	pthread_mutex_unlock(&k->lock);
 }
@@ -110,12 +118,11 @@ work_may_go_on(struct work *k)
 	} else if (k->job->deadline_ms > 0 &&
 	    clock_now_ms() >= k->job->deadline_ms) {
 		err_set(&e, ERR_TIMEOUT, "the time limit is reached");
-	} else if (k->stopping != NULL &&
-	    __atomic_load_n(k->stopping, __ATOMIC_ACQUIRE)) {
+	} else if (work_is_stopping(k)) {
 		err_set(&e, ERR_BUSY, "this process is shutting down");
 	}
 	if (e.code != ERR_OK)
-		work_stop(k, &e);
+		work_stop(k, -1, &e);
 	pthread_mutex_lock(&k->lock);
 	rc = k->stop;
 	pthread_mutex_unlock(&k->lock);
@@ -164,6 +171,7 @@ output_for(const struct work *k, int at, int variant)
 	return xstrdup(r->output);
 }
 
+/* What is broken here was stored whole once; it will not mend by itself. */
 enum err_code
 work_context(struct work *k, int at, int variant, struct context *out,
     struct err *e)
@@ -183,7 +191,9 @@ work_context(struct work *k, int at, int variant, struct context *out,
 	}
 	if (rc != ERR_OK) {
 		context_release(&c);
-		return rc;
+		if (e != NULL)
+			e->code = ERR_INVALID;
+		return ERR_INVALID;
 	}
 	c.variant = variant;
 	*out = c;
@@ -340,15 +350,29 @@ work_init(struct work *k, struct executor *x, const struct workshop *shop,
 	k->ref.job_id = job->id;
 	k->ref.run_id = job->run_id;
 	k->ref.fence = job->fence;
+	k->time_limit_ms = job->deadline_ms - job->started_ms;
+	k->attempts = job->attempts;
 	k->run_dirfd = -1;
+	k->stop_at = -1;
 	k->fatal = -1;
 	pthread_mutex_init(&k->lock, NULL);
+}
+
+/* On whose behalf model calls are made. */
+static void
+fill_scope(struct work *k)
+{
+	k->scope.ref = &k->ref;
+	k->scope.owner = k->job->owner;
+	k->scope.run_dirfd = k->run_dirfd;
+	k->scope.cancel = k->cancel;
+	k->scope.stopping = k->stopping;
+	k->scope.deadline_ms = k->job->deadline_ms;
 }
 
 static enum err_code
 load(struct work *k, struct err *e)
 {
-	const struct job *job = k->job;
 	struct lane_output_list outputs = { NULL, 0 };
 	struct stage_list stages = { NULL, 0 };
 	enum err_code rc;
@@ -359,19 +383,13 @@ load(struct work *k, struct err *e)
 	while (rc != ERR_OK && work_try_again(k, &tries, e));
 	if (rc == ERR_OK)
 		rc = load_plan(k, e);
-	if (rc == ERR_OK)
+	if (rc == ERR_OK) {
+		adopt_outputs(k, &outputs);
+		adopt_stages(k, &stages);
 		rc = open_dirs(k, e);
-	if (rc != ERR_OK)
-		goto out;
-	adopt_outputs(k, &outputs);
-	adopt_stages(k, &stages);
-	k->time_limit_ms = job->deadline_ms - k->run.started_ms;
-	k->scope.ref = &k->ref;
-	k->scope.owner = job->owner;
-	k->scope.run_dirfd = k->run_dirfd;
-	k->scope.cancel = k->cancel;
-	k->scope.deadline_ms = job->deadline_ms;
-out:
+	}
+	if (rc == ERR_OK)
+		fill_scope(k);
 	lane_output_list_release(&outputs);
 	stage_list_release(&stages);
 	return rc;

@@ -1,8 +1,9 @@
 /*
  * The keeper: renews the leases of running jobs, and tells jobs to stop.
  *
- * A wake-up "cancel" makes it look at the rows of our jobs at once; that is a
- * read and waits for nobody's turn to write.  Without the wake-up we hear that
+ * Any wake-up makes it look at the rows of our jobs at once, whatever it says:
+ * the one that says "cancel" may have been dropped because others were waiting.
+ * That is a read and waits for nobody's turn to write.  Without one we hear that
  * a job is no longer ours (cancelled, or lost because we were too slow) with
  * the next renewal, and the job itself at its next write, since every write
  * carries the fence.
@@ -48,12 +49,39 @@ tell_job(struct runner *r, const struct lease *x, enum err_code code)
 
 	pthread_mutex_lock(&r->lock);
 	if (s->busy && s->job.fence == x->fence &&
-	    strcmp(s->job.id, x->job_id) == 0) {
+	    strcmp(s->job.id, x->job_id) == 0 &&
+	    cancel_code(s->cancel) == ERR_OK) {
 		cancel_fire(s->cancel, code);
 		log_info(code == ERR_CANCELLED ? "job cancelled" : "job lost",
 		    "job=%s run=%s", x->job_id, x->run_id);
 	}
 	pthread_mutex_unlock(&r->lock);
+}
+
+/* Which of them are no longer ours? One that we have ended ourselves just now
+ * still has our fence. */
+static void
+check_leases(struct runner *r, const struct lease *list, int n)
+{
+	struct err e = ERR_INIT;
+	struct job job;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		memset(&job, 0, sizeof(job));
+		if (store_get_job(r->store, list[i].job_id, &job, &e) !=
+		    ERR_OK) {
+			log_warn("job not read, ignoring", "job=%s error=%s",
+			    list[i].job_id, log_quote(e.msg));
+			continue;
+		}
+		if (job.state == STATE_CANCELLED)
+			tell_job(r, &list[i], ERR_CANCELLED);
+		else if (job.fence != list[i].fence ||
+		    job.state == STATE_PENDING)
+			tell_job(r, &list[i], ERR_LOST);
+		job_release(&job);
+	}
 }
 
 static enum err_code
@@ -80,35 +108,10 @@ renew(struct runner *r, const struct lease *list, int n)
 		    log_quote(e.msg));
 	for (i = 0; i < n && rc == ERR_OK; i++)
 		if (results[i] != ERR_OK)
-			tell_job(r, &list[i], results[i]);
+			check_leases(r, &list[i], 1);
 	free(results);
 	free(refs);
 	return rc;
-}
-
-/* Which of them are no longer ours? */
-static void
-check_leases(struct runner *r, const struct lease *list, int n)
-{
-	struct err e = ERR_INIT;
-	struct job job;
-	int i;
-
-	for (i = 0; i < n; i++) {
-		memset(&job, 0, sizeof(job));
-		if (store_get_job(r->store, list[i].job_id, &job, &e) !=
-		    ERR_OK) {
-			log_warn("job not read, ignoring", "job=%s error=%s",
-			    list[i].job_id, log_quote(e.msg));
-			continue;
-		}
-		if (job.state == STATE_CANCELLED)
-			tell_job(r, &list[i], ERR_CANCELLED);
-		else if (job.state != STATE_RUNNING ||
-		    job.fence != list[i].fence)
-			tell_job(r, &list[i], ERR_LOST);
-		job_release(&job);
-	}
 }
 
 /* End what has reached its deadline; returns how long until the next one, at
@@ -128,6 +131,8 @@ check_deadlines(struct runner *r, int64_t max_ms)
 		left = s->job.deadline_ms - now_ms;
 		if (left <= 0) {
 			s->timed_out = true;
+			if (cancel_code(s->cancel) != ERR_OK)
+				continue;
 			cancel_fire(s->cancel, ERR_TIMEOUT);
 			log_warn("job reached its time limit",
 			    "job=%s run=%s", s->job.id, s->job.run_id);
@@ -155,6 +160,8 @@ keep(struct runner *r, struct lease *list, int64_t *next_ms)
 		check_leases(r, list, n);
 	if (clock_mono_ms() >= *next_ms) {
 		rc = renew(r, list, n);
+		if (rc == ERR_OK)
+			life_take_back(r);
 		*next_ms = clock_mono_ms() + (rc == ERR_OK ?
 		    r->settings->runner_renew_ms : RETRY_MS);
 	}

@@ -30,7 +30,6 @@
 
 #include "clock.h"
 #include "log.h"
-#include "stages.h"
 #include "wake.h"
 
 #define PROGRAM "churns-runner"
@@ -123,21 +122,6 @@ print_problems(const char *text)
 	    "%s", PROGRAM, text);
 }
 
-/* Every schema that a stage promises must be there. */
-static void
-check_schemas(const struct service *s, struct problems *problems)
-{
-	int i;
-
-	for (i = 0; i < stage_table_len; i++)
-		if (stage_table[i].schema != NULL &&
-		    schema_get(s->schemas, stage_table[i].schema) == NULL)
-			problems_add(problems, NULL, 0,
-			    "%s/schemas/%s.json: not there, but %s needs it",
-			    s->conf->dir, stage_table[i].schema,
-			    stage_table[i].name);
-}
-
 static enum err_code
 load(struct runner *r, const struct conf_options *opts)
 {
@@ -147,8 +131,6 @@ load(struct runner *r, const struct conf_options *opts)
 
 	problems_init(&problems);
 	rc = service_load(&r->service, opts, &problems);
-	if (rc == ERR_OK)
-		check_schemas(&r->service, &problems);
 	if (problems.count > 0) {
 		print_problems(problems.text.buf);
 		rc = ERR_CONFIG;
@@ -273,16 +255,14 @@ take_signals(const struct control *c)
 	return end;
 }
 
-/* Wake-ups have no content worth trusting: look at everything they name. */
+/* A wake-up only says that there is something to see; what it names may be one
+ * of several, of which the others were dropped. */
 static void
 take_wakes(const struct control *c)
 {
-	bool cancel = false;
-
-	if (wake_drain(c->wake, "cancel", &cancel) <= 0)
+	if (wake_drain(c->wake, NULL, NULL) <= 0)
 		return;
-	if (cancel)
-		runner_check(c->r);
+	runner_check(c->r);
 	runner_look(c->r);
 }
 
@@ -386,6 +366,11 @@ main(int argc, char **argv)
 	c.r = &runner;
 	c.signal_fd = open_signals();
 	runner_init(&runner);
+	if (c.signal_fd < 0 || runner.changed_fd < 0) {
+		log_error("not started, since nobody could stop it",
+		    "error=%s", strerror(errno));
+		return 1;
+	}
 	rc = load(&runner, &opts);
 	if (rc == ERR_OK) {
 		rc = open_all(&runner, &e);

@@ -116,18 +116,41 @@ mode_of(const char *kind, enum mode *m)
 	return strcmp(kind, "assessment") == 0;
 }
 
-static const char *
-outcome_name(enum job_outcome o)
+/* e: what stood in the way, if anything did. */
+static void
+log_outcome(const struct job *j, const struct executor *x,
+    enum job_outcome outcome, enum state state, int64_t ms,
+    const struct err *e)
 {
-	switch (o) {
+	const char *what = "job put back";
+	enum log_level level = LOG_INFO;
+
+	switch (outcome) {
 	case JOB_ENDED:
-		return "job ended";
+		if (e->code == ERR_OK) {
+			log_info("job ended", "job=%s run=%s state=%s ms=%"
+			    PRId64 " executor_id=%s", j->id, j->run_id,
+			    state_name(state), ms, executor_id(x));
+			return;
+		}
+		what = "job failed by trouble of our own";
+		level = LOG_ERROR;
+		break;
 	case JOB_GONE:
-		return "job gone";
+		what = "job gone";
+		break;
 	case JOB_PUT_BACK:
+		if (e->code == ERR_SYSTEM)
+			level = LOG_WARN;
+		break;
+	case JOB_STUCK:
+		what = "lease not given back, it ends by itself";
+		level = LOG_ERROR;
 		break;
 	}
-	return "job put back";
+	log_write(level, what, "job=%s run=%s attempt=%d ms=%" PRId64
+	    " executor_id=%s code=%s error=%s", j->id, j->run_id, j->attempts,
+	    ms, executor_id(x), err_code_name(e->code), log_quote(e->msg));
 }
 
 static void
@@ -152,10 +175,8 @@ run_job(struct runner *r, struct slot *s)
 	else
 		outcome = executor_refuse(x, &r->shop, &s->job,
 		    "this version does not know such jobs", &state, &e);
-	log_info(outcome_name(outcome),
-	    "job=%s run=%s state=%s ms=%" PRId64 " executor_id=%s error=%s",
-	    s->job.id, s->job.run_id, state_name(state),
-	    clock_mono_ms() - began_ms, executor_id(x), log_quote(e.msg));
+	log_outcome(&s->job, x, outcome, state, clock_mono_ms() - began_ms,
+	    &e);
 }
 
 static void *
@@ -278,7 +299,7 @@ check_size(struct runner *r)
 
 struct rounds {
 	/* monotonic: when next */
-	int64_t recover_ms, expire_ms, sweep_ms, beat_ms;
+	int64_t recover_ms, leftovers_ms, sweep_ms, beat_ms;
 };
 
 /* What is done now and then; returns how long until the next of it. */
@@ -293,10 +314,8 @@ go_rounds(struct runner *r, struct rounds *n)
 		life_recover(r);
 		n->recover_ms = now + RECOVER_MS;
 	}
-	if (now >= n->expire_ms) {
-		life_expire(r);
-		n->expire_ms = now + EXPIRE_MS;
-	}
+	if (now >= n->leftovers_ms)
+		n->leftovers_ms = now + leftovers_step(r);
 	if (now >= n->sweep_ms) {
 		/* Those who died could not take their rows away. */
 		if (store_sweep_processes(r->store,
@@ -312,7 +331,8 @@ go_rounds(struct runner *r, struct rounds *n)
 		check_size(r);
 		n->beat_ms = now + PRESENCE_BEAT_MS;
 	}
-	next = n->recover_ms < n->expire_ms ? n->recover_ms : n->expire_ms;
+	next = n->recover_ms < n->leftovers_ms ? n->recover_ms :
+	    n->leftovers_ms;
 	next = n->beat_ms < next ? n->beat_ms : next;
 	return next - clock_mono_ms();
 }
@@ -374,6 +394,8 @@ runner_release(struct runner *r)
 	for (i = 0; i < r->n_slots; i++)
 		pthread_cond_destroy(&r->slots[i].given);
 	free(r->slots);
+	if (r->leftovers != NULL)
+		closedir(r->leftovers);
 	pthread_cond_destroy(&r->keep_wake);
 	pthread_cond_destroy(&r->claim_wake);
 	pthread_mutex_destroy(&r->lock);

@@ -3,7 +3,8 @@
  *
  *   main thread   signals and wake-ups; starts and stops the others
  *   claimer       takes jobs while a slot is free, finds the jobs of dead
- *                 runners, keeps our row in the table of processes
+ *                 runners, keeps our row in the table of processes, removes
+ *                 what ended jobs have left
  *   keeper        renews leases, hears of cancels, ends jobs at their deadline
  *   slots         at most runner.max_jobs threads, one job each at a time
  *   lanes, HTTP, checkpoints   threads of the rooms below
@@ -17,6 +18,7 @@
 #ifndef CHURNS_RUNNER_H
 #define CHURNS_RUNNER_H
 
+#include <dirent.h>
 #include <pthread.h>
 
 #include "executor.h"
@@ -24,7 +26,9 @@
 
 #define ROLE "runner"
 #define RECOVER_MS 1000		/* how often we look for dead runners */
-#define EXPIRE_MS 5000		/* how often leases of other hosts are looked at */
+#define LEFTOVERS_MS 3600000	/* how often leftovers are looked for ... */
+#define LEFTOVERS_STEP_MS 100	/* ... some directories at a time */
+#define LEFTOVERS_STEP 256
 #define SWEEP_MS 60000		/* how often old rows of processes are forgotten */
 #define FORGET_MS 3600000	/* ... of those silent for so long */
 #define RETRY_MS 1000		/* after the store refused */
@@ -32,6 +36,16 @@
 #define ABORT_MS 10000		/* for jobs to notice that they are aborted */
 #define HELPERS_AT_ONCE 2	/* churns-image processes */
 #define MAX_READERS 8		/* database connections for reading */
+#define MAX_SUSPECTS 8		/* neighbours watched for being stuck */
+
+/* Runners of this host that live although leases of theirs are over. */
+struct suspects {
+	struct {
+		char id[ID_MAX];
+		int looks;	/* in a row that found it so */
+	} of[MAX_SUSPECTS];
+	int n;
+};
 
 struct slot {
 	struct runner *r;
@@ -56,6 +70,9 @@ struct runner {
 	struct holder holder;	/* its id is presence.id */
 	char *life_path;
 	int life_fd;		/* flock'ed while we live; -1: none */
+	struct suspects suspects;	/* the claimer's */
+	DIR *leftovers;		/* being looked through, by the claimer; NULL */
+	int leftovers_removed;	/* in this pass */
 	int changed_fd;		/* eventfd: busy became 0, or we have drained */
 	pthread_t claimer, keeper;
 	bool claimer_started, keeper_started;
@@ -99,12 +116,20 @@ void *keeper_run(void *runner);
 /* Make our life file and hold its lock until the process ends. */
 enum err_code life_begin(struct runner *r, struct err *e);
 void life_end(struct runner *r);
-/* Take the jobs of runners on this host that are dead. */
+/* Take the jobs of runners that are dead, and of those we cannot tell of once
+ * their leases are over. */
 void life_recover(struct runner *r);
 /* Remove what dead runners have left in run_dir, once, at the start. */
 void life_sweep(struct runner *r);
-/* Take the jobs whose lease is over, wherever their holder is. */
-void life_expire(struct runner *r);
+/* Take back leases of ours that nobody renews any more, since the store would
+ * not take them back in time. Only right after the others have been renewed. */
+void life_take_back(struct runner *r);
+
+/* --- leftovers.c ---------------------------------------------------------- */
+
+/* Go on looking through the runs' directories, or begin to; returns in how many
+ * ms to call again. */
+int64_t leftovers_step(struct runner *r);
 
 /* --- stats.c -------------------------------------------------------------- */
 

@@ -205,7 +205,7 @@ picture_is_there(const struct stage_env *env, struct picture *p)
  * The helper's own time limit says something about the picture; only the
  * job's deadline, which fires the cancel, is a reason to stop the job.
  */
-static enum err_code
+enum err_code
 picture_fault(const struct stage_env *env, enum err_code rc, struct err *e)
 {
 	if (rc == ERR_TIMEOUT && cancel_code(env->scope->cancel) == ERR_OK)

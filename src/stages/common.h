@@ -145,7 +145,7 @@ enum err_code prompt_render(const struct template *t, const struct vars *v,
 struct chat_call {
 	struct chat_request req;
 	struct strbuf system, user;
-	char suffix[8];
+	char suffix[12];
 };
 
 void chat_call_init(struct chat_call *k, struct stage_env *env,
@@ -173,6 +173,9 @@ struct picture {
  */
 enum err_code picture_prepare(struct stage_env *env, const char *in,
     const char *name, int max_side, bool png, struct picture *out,
+    struct err *e);
+/* What the code of a picture helper that failed is to a stage. */
+enum err_code picture_fault(const struct stage_env *env, enum err_code rc,
     struct err *e);
 /* The reference as the image model gets it. */
 enum err_code picture_reference(struct stage_env *env, const struct context *c,

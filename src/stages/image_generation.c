@@ -250,8 +250,10 @@ finish(struct stage_env *env, const char *prompt, bool edited,
 	    sizeof(base));
 	rc = pixels_finish(env->pixels, env->run_dir, r->file, base, &mark,
 	    env->scope->cancel, file, info, e);
-	if (rc != ERR_OK)
-		err_wrap(e, "the picture that came back cannot be used");
+	if (rc == ERR_OK)
+		return ERR_OK;
+	rc = picture_fault(env, rc, e);
+	err_wrap(e, "the picture that came back cannot be used");
 	return rc;
 }
 

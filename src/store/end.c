@@ -141,13 +141,28 @@ end_run(struct db *db, const struct ending *x, struct err *e)
 	return rc;
 }
 
+/* Nobody waits for these answers any more. One that comes even so is booked
+ * by whoever had sent the call. */
+static enum err_code
+end_calls(struct db *db, const struct ending *x, struct err *e)
+{
+	static const char sql[] =
+	    "UPDATE model_calls SET state = 'UNKNOWN', settled_ms = ?2"
+	    " WHERE job_id = ?1 AND state = 'SENT'";
+
+	return db_run(db, sql, DB_ARGS(db_s(x->job_id), db_i(x->now_ms)), NULL,
+	    e);
+}
+
 /* All but the event. A job that is no run's own leaves the run alone. */
 static enum err_code
 end_all(struct db *db, const struct ending *x, const char *kind, struct err *e)
 {
 	enum err_code rc;
 
-	rc = stages_close(db, x->job_id, x->message, x->now_ms, e);
+	rc = end_calls(db, x, e);
+	if (rc == ERR_OK)
+		rc = stages_close(db, x->job_id, x->message, x->now_ms, e);
 	if (rc == ERR_OK)
 		rc = end_job(db, x, e);
 	if (rc == ERR_OK && strcmp(kind, "generation") == 0)
@@ -308,7 +323,8 @@ store_cancel_run(struct store *st, const char *owner, const char *run_id,
 
 struct expiry {
 	const char *job_id;
-	const char *holder_id;	/* NULL: by time */
+	const char *holder_id;	/* NULL: all */
+	bool by_time;		/* only what is over; else all of the holder */
 	int64_t now_ms;
 	int max_attempts;
 	const char *message;
@@ -323,12 +339,13 @@ read_expired(struct db *db, const struct expiry *x, struct job *out,
 	static const char sql[] =
 	    "SELECT " JOB_COLUMNS " FROM jobs"
 	    " WHERE id = ?1 AND state = 'RUNNING'"
-	    " AND (lease_holder = ?2 OR (?2 IS NULL AND lease_until_ms <= ?3))";
+	    " AND (?2 IS NULL OR lease_holder = ?2)"
+	    " AND (?4 = 0 OR lease_until_ms <= ?3)";
 	struct db_rows *r = NULL;
 	enum err_code rc;
 
 	rc = db_first(db, sql, DB_ARGS(db_s(x->job_id), db_s(x->holder_id),
-	    db_i(x->now_ms)), &r, found, e);
+	    db_i(x->now_ms), db_i(x->by_time)), &r, found, e);
 	if (rc == ERR_OK && *found)
 		rc = job_from_row(r, out, e);
 	db_done(r);
@@ -417,13 +434,9 @@ list_expired(struct store *st, const char *holder_id, int64_t now_ms,
  * being freed, and a sweep that finds nothing writes nothing.  The first error
  * is returned, after the others have been tried; no turn or no space ends it.
  */
-enum err_code
-store_expire_leases(struct store *st, const char *holder_id, int64_t now_ms,
-    int max_attempts, const char *failed_message, struct expired *out,
-    struct err *e)
+static enum err_code
+expire(struct store *st, struct expiry *x, struct expired *out, struct err *e)
 {
-	struct expiry x = { .holder_id = holder_id, .now_ms = now_ms,
-	    .max_attempts = max_attempts, .message = failed_message };
 	struct expired sum = { 0, 0 };
 	struct row_list ids = { NULL, 0 };
 	struct err err = ERR_INIT;
@@ -431,15 +444,15 @@ store_expire_leases(struct store *st, const char *holder_id, int64_t now_ms,
 	char **list;
 	int i;
 
-	rc = list_expired(st, holder_id, now_ms, &ids, e);
+	rc = list_expired(st, x->holder_id, x->now_ms, &ids, e);
 	list = ids.rows;
 	for (i = 0; i < ids.n; i++) {
-		x.job_id = list[i];
+		x->job_id = list[i];
 		one = rc == ERR_BUSY || rc == ERR_FULL ? rc :
-		    store_write(st, expire_unit, &x, &err);
+		    store_write(st, expire_unit, x, &err);
 		if (one == ERR_OK) {
-			sum.requeued += x.out.requeued;
-			sum.failed += x.out.failed;
+			sum.requeued += x->out.requeued;
+			sum.failed += x->out.failed;
 		} else if (rc == ERR_OK) {
 			rc = one;
 			if (e != NULL)
@@ -451,4 +464,28 @@ store_expire_leases(struct store *st, const char *holder_id, int64_t now_ms,
 	if (rc == ERR_OK)
 		*out = sum;
 	return rc;
+}
+
+enum err_code
+store_expire_leases(struct store *st, const char *holder_id, int64_t now_ms,
+    int max_attempts, const char *failed_message, struct expired *out,
+    struct err *e)
+{
+	struct expiry x = { .holder_id = holder_id,
+	    .by_time = holder_id == NULL, .now_ms = now_ms,
+	    .max_attempts = max_attempts, .message = failed_message };
+
+	return expire(st, &x, out, e);
+}
+
+enum err_code
+store_expire_overdue(struct store *st, const char *holder_id, int64_t now_ms,
+    int max_attempts, const char *failed_message, struct expired *out,
+    struct err *e)
+{
+	struct expiry x = { .holder_id = holder_id, .by_time = true,
+	    .now_ms = now_ms, .max_attempts = max_attempts,
+	    .message = failed_message };
+
+	return expire(st, &x, out, e);
 }

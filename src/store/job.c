@@ -393,6 +393,7 @@ store_renew(struct store *st, const struct job_ref *refs, int n,
 struct handing_back {
 	const struct job_ref *ref;
 	int64_t due_ms;
+	bool counted;		/* the attempt, against max_attempts */
 };
 
 static enum err_code
@@ -400,7 +401,8 @@ release_unit(struct db *db, void *arg, struct err *e)
 {
 	static const char sql[] =
 	    "UPDATE jobs SET state = 'PENDING', due_ms = ?2,"
-	    " attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END,"
+	    " attempts = CASE WHEN attempts > 0 AND ?3 = 0 THEN attempts - 1"
+	    "  ELSE attempts END,"
 	    " lease_holder = NULL, lease_host = NULL, lease_boot_id = NULL,"
 	    " lease_life_file = NULL, lease_until_ms = 0 WHERE id = ?1";
 	struct handing_back *u = arg;
@@ -409,7 +411,7 @@ release_unit(struct db *db, void *arg, struct err *e)
 	rc = job_check_fence(db, u->ref, e);
 	if (rc == ERR_OK)
 		rc = db_run(db, sql, DB_ARGS(db_s(u->ref->job_id),
-		    db_i(u->due_ms)), NULL, e);
+		    db_i(u->due_ms), db_i(u->counted)), NULL, e);
 	if (rc == ERR_OK)
 		rc = job_count_move(db, STATE_RUNNING, STATE_PENDING, e);
 	return rc;
@@ -419,7 +421,16 @@ enum err_code
 store_release(struct store *st, const struct job_ref *ref, int64_t due_ms,
     struct err *e)
 {
-	struct handing_back u = { ref, due_ms };
+	struct handing_back u = { ref, due_ms, false };
+
+	return store_write(st, release_unit, &u, e);
+}
+
+enum err_code
+store_put_back(struct store *st, const struct job_ref *ref, int64_t due_ms,
+    struct err *e)
+{
+	struct handing_back u = { ref, due_ms, true };
 
 	return store_write(st, release_unit, &u, e);
 }
@@ -473,6 +484,28 @@ store_get_run_job(struct store *st, const char *run_id, struct job *out,
 	    " ORDER BY created_ms DESC LIMIT 1";
 
 	return read_job(st, sql, run_id, out, e);
+}
+
+enum err_code
+store_run_is_open(struct store *st, const char *run_id, bool *out,
+    struct err *e)
+{
+	static const char sql[] =
+	    "SELECT 1 FROM jobs WHERE run_id = ?1"
+	    " AND state IN ('PENDING', 'RUNNING') LIMIT 1";
+	struct db_rows *r = NULL;
+	struct db *db = NULL;
+	enum err_code rc;
+	bool found = false;
+
+	rc = store_borrow(st, &db, e);
+	if (rc == ERR_OK)
+		rc = db_first(db, sql, DB_ARGS(db_s(run_id)), &r, &found, e);
+	db_done(r);
+	store_return(st, db);
+	if (rc == ERR_OK)
+		*out = found;
+	return rc;
 }
 
 enum err_code
@@ -539,6 +572,7 @@ holder_from_row(struct db_rows *r, void *slot, struct err *e)
 	h->boot_id = db_text_copy(r, 2);
 	h->life_file = db_text_copy(r, 3);
 	h->jobs = (int)db_int(r, 4);
+	h->until_ms = db_int(r, 5);
 	return ERR_OK;
 }
 
@@ -547,7 +581,7 @@ store_list_holders(struct store *st, struct holder_list *out, struct err *e)
 {
 	static const struct reading how = {
 		"SELECT lease_holder, max(lease_host), max(lease_boot_id),"
-		" max(lease_life_file), count(*) FROM jobs"
+		" max(lease_life_file), count(*), min(lease_until_ms) FROM jobs"
 		" WHERE state = 'RUNNING' GROUP BY lease_holder"
 		" ORDER BY lease_holder",
 		holder_from_row, sizeof(struct holder_row)

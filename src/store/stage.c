@@ -149,9 +149,10 @@ stage_sum(struct db *db, const char *job_id, const char *stage, bool *changed,
 
 /* --- for units ------------------------------------------------------------ */
 
+/* *changed is false when the stage has ended already: nothing leaves that. */
 static enum err_code
 put_row(struct db *db, const char *job_id, const struct stage_update *u,
-    struct err *e)
+    bool *changed, struct err *e)
 {
 	static const char sql[] =
 	    "INSERT INTO stages (job_id, name, ord, status, started_ms,"
@@ -162,23 +163,31 @@ put_row(struct db *db, const char *job_id, const struct stage_update *u,
 	    " completed_ms = excluded.completed_ms,"
 	    " duration_ms = excluded.duration_ms,"
 	    " message = excluded.message, output = excluded.output,"
-	    " error_message = excluded.error_message";
+	    " error_message = excluded.error_message"
+	    " WHERE stages.status IN ('PENDING', 'RUNNING')";
+	int64_t changes = 0;
+	enum err_code rc;
 
-	return db_run(db, sql, DB_ARGS(db_s(job_id), db_s(u->name),
+	rc = db_run(db, sql, DB_ARGS(db_s(job_id), db_s(u->name),
 	    db_d(u->order), db_s(status_names[u->status]),
 	    db_i(u->started_ms), db_i(u->completed_ms), db_i(u->duration_ms),
-	    db_s(u->message), db_s(u->output), db_s(u->error_message)), NULL,
-	    e);
+	    db_s(u->message), db_s(u->output), db_s(u->error_message)),
+	    &changes, e);
+	*changed = changes > 0;
+	return rc;
 }
 
 enum err_code
 stage_write(struct db *db, const struct job_ref *ref,
     const struct stage_update *u, int64_t now_ms, struct err *e)
 {
+	bool changed = false;
 	enum err_code rc;
 
-	rc = put_row(db, ref->job_id, u, e);
-	if (rc == ERR_OK && has_ended(u->status))
+	rc = put_row(db, ref->job_id, u, &changed, e);
+	if (rc != ERR_OK || !changed)
+		return rc;
+	if (has_ended(u->status))
 		rc = stage_sum(db, ref->job_id, u->name, NULL, e);
 	if (rc == ERR_OK && u->event_data != NULL)
 		rc = event_append(db, ref->run_id, "stage_update",

@@ -21,6 +21,21 @@
 #define RUN_DIR_MODE 0770
 #define STATM_MAX 256
 
+/* Every schema that a stage promises must be there. */
+static void
+check_schemas(const struct service *s, const char *dir,
+    struct problems *problems)
+{
+	int i;
+
+	for (i = 0; i < stage_table_len && s->schemas != NULL; i++)
+		if (stage_table[i].schema != NULL &&
+		    schema_get(s->schemas, stage_table[i].schema) == NULL)
+			problems_add(problems, NULL, 0,
+			    "%s/schemas/%s.json: not there, but %s needs it",
+			    dir, stage_table[i].schema, stage_table[i].name);
+}
+
 enum err_code
 service_load(struct service *s, const struct conf_options *opts,
     struct problems *problems)
@@ -35,6 +50,7 @@ service_load(struct service *s, const struct conf_options *opts,
 	path = xasprintf("%s/schemas", dir);
 	schema_set_load(path, problems, &s->schemas);
 	free(path);
+	check_schemas(s, dir, problems);
 	path = xasprintf("%s/prompts", dir);
 	prompts_load(path, stage_table, stage_table_len, problems,
 	    &s->prompts);

@@ -346,10 +346,14 @@ static const struct failure failures[] = {
 	{ "the assessment has nothing to say", 1,
 	  { { IMAGE_ASSESSMENT, 1, DO_NOTHING } }, ALL_GOOD, STATE_COMPLETED,
 	  NULL, NULL, 0, NULL },
-	{ "a picture helper is too slow", 1,
+	{ "a call runs out of the job's time", 1,
 	  { { IMAGE_GENERATION, 1, DO_TIMEOUT } },
 	  "1R 1C 2R 2C 3R 3C 4R 4C 5R 5C 6R 6F 7S run_error", STATE_FAILED,
-	  "image_generation", "timeout", 1, "took too long" },
+	  NULL, NULL, 0, "reached its time limit" },
+	{ "an advisory call runs out of it", 1,
+	  { { IMAGE_EVAL, 0, DO_TIMEOUT } },
+	  "1R 1F 2S 3S 4S 5S 6S 7S run_error", STATE_FAILED, NULL, NULL, 0,
+	  "reached its time limit" },
 };
 
 START_TEST(each_failure_means_what_the_matrix_says)

@@ -138,7 +138,7 @@ START_TEST(a_productive_stage_without_a_model_fails_the_run_at_once)
 	struct run run;
 
 	run_without(PURPOSE_STRATEGY_GOALS, PURPOSE_IMAGE_GENERATION);
-	ck_story(1, "1S 2S 3S 4S 5S 6S 7S run_error");
+	ck_story(1, "1S 2F 3S 4S 5S 6S 7S run_error");
 	ck_assert_int_eq(w.attempts, 0);
 	load_run(1, &run);
 	ck_assert_int_eq(run.status, STATE_FAILED);

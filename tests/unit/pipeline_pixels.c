@@ -35,7 +35,10 @@ static const char script[] =
     "finish*outside*) echo '{\"file\":\"../../etc/x.png\"}';;\n"
     "*bad*) echo 'This is not a picture.' >&2; exit 2;;\n"
     "*silent*) exit 2;;\n"
-    "*crash*) kill -SEGV $$;;\n"
+    "*crash*) echo x >> crashes; kill -SEGV $$;;\n"
+    "*unlucky*) test -f crashes || { echo x >> crashes; kill -ABRT $$; };"
+    " echo '{\"type\":\"png\"}';;\n"
+    "*killed*) kill -KILL $$;;\n"
     "*fails*) echo 'out of paint' >&2; exit 1;;\n"
     "*full*) echo 'x: No space left on device' >&2; exit 1;;\n"
     "*nonsense*) echo 'hello';;\n"
@@ -144,6 +147,7 @@ static const struct {
 	{ "bad.png", ERR_INVALID, "This is not a picture." },
 	{ "silent.png", ERR_INVALID, "the picture cannot be used" },
 	{ "crash.png", ERR_INVALID, "signal 11" },
+	{ "killed.png", ERR_SYSTEM, "killed by signal 9" },
 	{ "fails.png", ERR_SYSTEM, "status 1: out of paint" },
 	{ "full.png", ERR_FULL, "No space left" },
 	{ "nonsense.png", ERR_SYSTEM, "cannot be read" },
@@ -158,6 +162,15 @@ START_TEST(each_trouble_has_its_code)
 	ck_fails(inspect(troubles[_i].name), troubles[_i].code);
 	ck_assert_msg(strstr(err.msg, troubles[_i].words) != NULL, "%s: %s",
 	    troubles[_i].name, err.msg);
+}
+END_TEST
+
+START_TEST(a_crash_is_tried_once_more)
+{
+	ck_ok(inspect("unlucky.png"), &err);
+	check_content("crashes", "x\n");
+	ck_fails(inspect("crash.png"), ERR_INVALID);
+	check_content("crashes", "x\nx\nx\n");
 }
 END_TEST
 
@@ -277,6 +290,7 @@ pipeline_pixels_case(void)
 	tcase_add_test(t, what_the_helper_says_is_read);
 	tcase_add_loop_test(t, each_trouble_has_its_code, 0,
 	    (int)ARRAY_LEN(troubles));
+	tcase_add_test(t, a_crash_is_tried_once_more);
 	tcase_add_test(t, a_name_that_leaves_the_directory_is_not_believed);
 	tcase_add_test(t, the_helper_has_nothing_of_ours);
 	tcase_add_loop_test(t, a_cancel_ends_a_helper_that_hangs, 0,

@@ -494,7 +494,7 @@ START_TEST(a_store_that_will_not_write_fails_no_job)
 	submit_run(2, NULL);
 	stop_at = 6;
 	w.on_leave = block_store;
-	ck_assert_int_eq(execute(&s), JOB_PUT_BACK);
+	ck_assert_int_eq(execute(&s), JOB_STUCK);
 	ck_assert_int_eq(err.code, ERR_BUSY);
 	close(turn_fd);
 	load_run(2, &run);

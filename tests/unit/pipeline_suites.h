@@ -8,6 +8,7 @@ TCase *pipeline_plan_case(void);
 TCase *pipeline_job_case(void);
 TCase *pipeline_lanes_case(void);
 TCase *pipeline_resume_case(void);
+TCase *pipeline_trouble_case(void);
 TCase *pipeline_results_case(void);
 TCase *pipeline_pixels_case(void);
 

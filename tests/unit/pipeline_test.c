@@ -430,6 +430,7 @@ main(void)
 	suite_add_tcase(s, pipeline_job_case());
 	suite_add_tcase(s, pipeline_lanes_case());
 	suite_add_tcase(s, pipeline_resume_case());
+	suite_add_tcase(s, pipeline_trouble_case());
 	suite_add_tcase(s, pipeline_results_case());
 	suite_add_tcase(s, pipeline_pixels_case());
 	r = srunner_create(s);

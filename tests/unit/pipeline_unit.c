@@ -249,7 +249,7 @@ act(enum deed deed, int at, struct stage_env *env, const struct context *c,
 	case DO_SYSTEM:
 		return err_set(e, ERR_SYSTEM, "no helper");
 	case DO_TIMEOUT:
-		return err_set(e, ERR_TIMEOUT, "the helper took too long");
+		return err_set(e, ERR_TIMEOUT, "no time is left");
 	case DO_HANG:
 		return hang(e);
 	case DO_CANCEL:
@@ -406,6 +406,7 @@ world_up(void)
 	problems_release(&problems);
 	snprintf(runs, sizeof(runs), "%.*s/runs",
 	    (int)(strlen(db_path()) - strlen("/db/churns.db")), db_path());
+	w.conf.settings.runner_max_attempts = 3;
 	w.shop.conf = &w.conf;
 	w.shop.store = st;
 	w.shop.runs_dir = runs;

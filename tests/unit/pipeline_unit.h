@@ -36,7 +36,7 @@ enum deed {
 	DO_DEVIATE,		/* ERR_OK with a value the schema refuses */
 	DO_TOO_MUCH,		/* ERR_OK with more than fits */
 	DO_SYSTEM,		/* ERR_SYSTEM, not its own doing */
-	DO_TIMEOUT,		/* ERR_TIMEOUT, as a slow picture helper */
+	DO_TIMEOUT,		/* ERR_TIMEOUT, as a call that ran out of time */
 	DO_HANG,		/* until the cancel is fired; returns its code */
 	DO_CANCEL,		/* the owner cancels the run; then DO_HANG */
 	DO_LOSE,		/* another runner takes the job; then well */

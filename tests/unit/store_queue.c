@@ -266,6 +266,80 @@ START_TEST(a_dead_holder_loses_all_its_leases_at_once)
 }
 END_TEST
 
+START_TEST(a_holder_that_may_be_alive_loses_only_what_is_over)
+{
+	struct holder_list l;
+	struct expired x;
+
+	add_run(1);
+	add_run(2);
+	add_run(3);
+	claim_for(&me, T0 + 10, NULL);
+	claim_for(&other, T0 + 11, NULL);
+	claim_for(&me, T0 + 1000, NULL);
+	ck_ok(store_list_holders(st, &l, &err), &err);
+	ck_assert_int_eq(l.rows[0].until_ms, T0 + 10 + LEASE);
+	ck_assert_int_eq(l.rows[1].until_ms, T0 + 11 + LEASE);
+	holder_list_release(&l);
+	ck_ok(store_expire_overdue(st, me.id, T0 + 9 + LEASE, 3, "gone", &x,
+	    &err), &err);
+	ck_assert_int_eq(x.requeued + x.failed, 0);
+	ck_ok(store_expire_overdue(st, me.id, T0 + 999 + LEASE, 3, "gone", &x,
+	    &err), &err);
+	ck_assert_int_eq(x.requeued, 1);
+	ck_assert_int_eq(job_state(1), STATE_PENDING);
+	ck_assert_int_eq(job_state(2), STATE_RUNNING);
+	ck_assert_int_eq(job_state(3), STATE_RUNNING);
+}
+END_TEST
+
+START_TEST(a_run_is_open_until_its_job_has_ended)
+{
+	struct claimed job;
+	bool open = true;
+
+	ck_ok(store_run_is_open(st, "run-none", &open, &err), &err);
+	ck_assert(!open);
+	add_run(1);
+	ck_ok(store_run_is_open(st, id_of("run", 1), &open, &err), &err);
+	ck_assert(open);
+	claim_at(T0 + 10, &job);
+	ck_ok(store_run_is_open(st, id_of("run", 1), &open, &err), &err);
+	ck_assert(open);
+	ck_ok(finish(&job, STATE_COMPLETED, T0 + 20), &err);
+	ck_ok(store_run_is_open(st, id_of("run", 1), &open, &err), &err);
+	ck_assert(!open);
+}
+END_TEST
+
+START_TEST(a_job_that_ends_has_no_call_on_its_way)
+{
+	enum cancel_outcome outcome;
+	struct claimed job;
+	struct call_row call;
+	struct expired x;
+	enum state was;
+	int i;
+
+	for (i = 1; i <= 3; i++) {
+		add_run(i);
+		ck_assert_int_eq(claim_at(T0 + 10, &job), i);
+		call_init(&call, i == 1 ? "c1" : i == 2 ? "c2" : "c3", &job,
+		    "strategy", 1);
+		ck_ok(store_call_begin(st, &job.ref, &call, &err), &err);
+		if (i == 1)
+			ck_ok(cancel(1, T0 + 20, &outcome, &was), &err);
+		else if (i == 2)
+			ck_ok(finish(&job, STATE_FAILED, T0 + 20), &err);
+		else
+			ck_ok(store_expire_leases(st, me.id, T0 + 20, 1,
+			    "gone", &x, &err), &err);
+		ck_assert_int_eq(sql_int("SELECT count(*) FROM model_calls"
+		    " WHERE state = 'UNKNOWN' AND settled_ms > 0"), i);
+	}
+}
+END_TEST
+
 START_TEST(active_runs_are_at_most_as_many_as_asked_for)
 {
 	char **ids = NULL;
@@ -382,6 +456,21 @@ START_TEST(handing_a_job_back_is_not_an_attempt)
 	ck_assert(!found);
 	ck_assert_int_eq(next_due_ms, T0 + 500);
 	ck_assert_int_eq(run_status(1), STATE_RUNNING);
+}
+END_TEST
+
+START_TEST(putting_a_job_back_after_trouble_is_an_attempt)
+{
+	struct claimed job;
+	int i;
+
+	add_run(1);
+	for (i = 1; i <= 3; i++) {
+		ck_assert_int_eq(claim_at(T0 + 10, &job), 1);
+		ck_assert_int_eq(job.attempts, i);
+		ck_ok(store_put_back(st, &job.ref, T0, &err), &err);
+	}
+	ck_fails(store_put_back(st, &job.ref, T0, &err), ERR_LOST);
 }
 END_TEST
 
@@ -506,10 +595,14 @@ queue_suite(void)
 	tcase_add_test(tc, a_job_of_another_run_is_not_ours);
 	tcase_add_test(tc, leases_are_renewed_many_at_once);
 	tcase_add_test(tc, a_dead_holder_loses_all_its_leases_at_once);
+	tcase_add_test(tc, a_holder_that_may_be_alive_loses_only_what_is_over);
+	tcase_add_test(tc, a_run_is_open_until_its_job_has_ended);
+	tcase_add_test(tc, a_job_that_ends_has_no_call_on_its_way);
 	tcase_add_test(tc, active_runs_are_at_most_as_many_as_asked_for);
 	tcase_add_test(tc, a_job_that_keeps_dying_fails_in_the_end);
 	tcase_add_test(tc, a_checkpoint_gives_the_attempts_back);
 	tcase_add_test(tc, handing_a_job_back_is_not_an_attempt);
+	tcase_add_test(tc, putting_a_job_back_after_trouble_is_an_attempt);
 	tcase_add_test(tc, a_waiting_run_that_had_begun_can_be_cancelled);
 	tcase_add_test(tc, the_queue_knows_its_length);
 	tcase_add_test(tc, among_many_owners_the_same_one_is_next);
