@@ -135,6 +135,9 @@ class Kill(unittest.TestCase):
             s.script(0, {"schema": "marketing_strategies", "fault": "stall",
                          "times": 1})
             run_id = s.submit(num_variants="1")["id"]
+            # Not an earlier call: after that none would be begun any more.
+            wait_until(lambda: s.sql("SELECT 1 FROM model_calls WHERE purpose "
+                                     "= 'strategy_goals'"), 20, "the call")
             wait_until(lambda: s.counters()["in_flight"] >= 1, 20, "the stall")
             began = time.monotonic()
             self.assertEqual(s.kill("runner", signal.SIGTERM, 15), 0)
