@@ -585,50 +585,6 @@ START_TEST(the_deadline_of_the_job_ends_a_call)
 }
 END_TEST
 
-static bool stopping;
-
-static void *
-stop_soon(void *arg)
-{
-	cancel_sleep(NULL, 100);
-	__atomic_store_n((bool *)arg, true, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-START_TEST(a_process_that_ends_sends_nothing_more)
-{
-	int64_t began_ms = clock_mono_ms();
-	pthread_t thread;
-
-	rig.conf.settings.retry_after_cap_ms = 20000;
-	rig.scope.stopping = &stopping;
-	say_step((struct peer_step){ .status = 429,
-	    .headers = { "Retry-After: 15" } });
-	pthread_create(&thread, NULL, stop_soon, &stopping);
-	ask(ERR_BUSY);	/* seen during the pause */
-	ck_assert_int_lt((int)(clock_mono_ms() - began_ms), 1500);
-	pthread_join(thread, NULL);
-	ledger_is("FAILED/1");
-	ask(ERR_BUSY);
-	ck_assert_int_eq(peer_count(rig.peer), 1);
-}
-END_TEST
-
-START_TEST(a_call_in_flight_may_arrive_while_the_process_ends)
-{
-	pthread_t thread;
-
-	rig.scope.stopping = &stopping;
-	say_step((struct peer_step){ .delay_ms = 400 });
-	pthread_create(&thread, NULL, stop_soon, &stopping);
-	ask(ERR_OK);
-	pthread_join(thread, NULL);
-	ledger_is("ANSWERED/1");
-	ask(ERR_OK);	/* what the ledger has may be read */
-	ck_assert_int_eq(peer_count(rig.peer), 1);
-}
-END_TEST
-
 START_TEST(a_pause_beyond_the_deadline_is_not_waited_for)
 {
 	int64_t began_ms = clock_mono_ms();
@@ -697,8 +653,6 @@ suite_chat(void)
 	tcase_add_test(t, a_cancel_during_a_stall_returns_at_once);
 	tcase_add_test(t, a_cancel_during_a_pause_returns_at_once);
 	tcase_add_test(t, the_deadline_of_the_job_ends_a_call);
-	tcase_add_test(t, a_process_that_ends_sends_nothing_more);
-	tcase_add_test(t, a_call_in_flight_may_arrive_while_the_process_ends);
 	tcase_add_test(t, a_pause_beyond_the_deadline_is_not_waited_for);
 	tcase_add_test(t, a_lost_lease_sends_nothing);
 	suite_add_tcase(s, t);
