@@ -118,6 +118,48 @@ write_response(FCGX_Request *f, const struct request *r,
 	return bytes;
 }
 
+/* --- how long submitting takes ------------------------------------------------------- */
+
+/* Upper ends of the buckets in ms; the last has none. */
+static const int latency_ms[LATENCY_BUCKETS] = { 1, 2, 5, 10, 20, 50, 100, 200,
+	500, 1000, 0 };
+
+static void
+count_latency(struct worker *w, const struct request *r, int64_t us)
+{
+	int i = 0;
+
+	if (r->method != METHOD_POST || strcmp(r->path, "/api/v1/runs") != 0)
+		return;
+	while (i < LATENCY_BUCKETS - 1 && us > latency_ms[i] * 1000LL)
+		i++;
+	atomic_fetch_add(&w->post_latency[i], 1);
+}
+
+/* {"count", "p95_ms"}: the end of the bucket in which the 95th of 100 lies;
+ * null without requests, and beyond the last end. */
+static struct json_object *
+latency_stats(const struct worker *w)
+{
+	struct json_object *o = json_object_new_object();
+	long long all = 0, below = 0;
+	int i;
+
+	for (i = 0; i < LATENCY_BUCKETS; i++)
+		all += atomic_load(&w->post_latency[i]);
+	json_put_int(o, "count", all);
+	for (i = 0; i < LATENCY_BUCKETS; i++) {
+		below += atomic_load(&w->post_latency[i]);
+		if (below * 100 >= all * 95)
+			break;
+	}
+	if (all == 0 || i >= LATENCY_BUCKETS - 1)
+		json_put_null(o, "p95_ms");
+	else
+		json_put_int(o, "p95_ms", latency_ms[i]);
+	return o;
+}
+
 /* --- one request -------------------------------------------------------------------- */
 
 static void
@@ -140,6 +182,7 @@ serve(struct worker *w, FCGX_Request *f)
 		route_request(w, &r, &res);
 	}
 	bytes = write_response(f, &r, &res);
+	count_latency(w, &r, clock_mono_us() - began_us);
 	/* The variables die with the request: copy what is logged first. */
 	memcpy(path, r.path, sizeof(path));
 	snprintf(method, sizeof(method), "%s", r.method_name);
@@ -263,6 +306,7 @@ beat(struct worker *w)
 	json_put_int(stats, "active_tasks", atomic_load(&w->active));
 	json_put_int(stats, "queued", ss.queued);
 	json_put_int(stats, "requests", atomic_load(&w->requests));
+	json_put_obj(stats, "post_runs", latency_stats(w));
 	json_put_int(stats, "db_commits", ss.commits);
 	json_put_int(stats, "db_busy_waits", ss.busy_waits);
 	json_put_int(stats, "db_busy_errors", ss.busy_errors);

@@ -8,6 +8,8 @@
 #include "service.h"
 #include "store.h"
 
+#define LATENCY_BUCKETS 11
+
 struct worker {
 	struct service *svc;
 	struct store *store;
@@ -18,6 +20,7 @@ struct worker {
 	atomic_int active;	/* requests in hand */
 	atomic_int living;	/* accepting threads that have not ended */
 	atomic_llong requests;
+	atomic_llong post_latency[LATENCY_BUCKETS];	/* of POST /api/v1/runs */
 	struct presence presence;
 };
 
