@@ -44,6 +44,8 @@
 #define STORE_SCHEMA_VERSION 1
 #define MAX_LIST_PAGE 100
 #define MAX_EVENTS_PAGE 500
+#define MAX_EVENTS_PAGE_BYTES (1024 * 1024)	/* of data; one event may be more */
+#define MAX_TIPS_AT_ONCE 10000	/* read in one transaction */
 #define VARIANT_NONE (-1)	/* of a per-run stage */
 
 struct store;
@@ -89,6 +91,16 @@ void store_get_stats(struct store *st, struct store_stats *out);
 
 /* Is the database answering? One trivial read; for health pages. */
 enum err_code store_ping(struct store *st, struct err *e);
+
+/*
+ * A number that is another one after anybody (any process, or we) has
+ * committed anything; it may also change without.  Only for comparing with
+ * what the same struct store gave before.  It reads no table and takes
+ * microseconds, so who waits for news may ask often: look at the number, then
+ * at the rows, and what is committed after the look shows at the next one.
+ */
+enum err_code store_data_version(struct store *st, int64_t *out,
+    struct err *e);
 
 /* --- runs ------------------------------------------------------------------ */
 
@@ -433,6 +445,42 @@ enum err_code store_cancel_run(struct store *st, const char *owner,
 
 /* --- events ---------------------------------------------------------------- */
 
+/* How far the events of a run go. */
+struct run_tip {
+	int64_t last_seq;	/* -1: the owner has no such run (any more) */
+	bool is_over;		/* its own job has ended; other jobs of the run may
+				   still tell events */
+};
+
+/*
+ * out[i] for run_ids[i]; owner NULL: whoever owns it.  All are of one moment
+ * (more than MAX_TIPS_AT_ONCE: of one moment for each so many): is_over with
+ * last_seq == what was read means that this was the run's own last event.
+ */
+enum err_code store_read_tips(struct store *st, const char *owner,
+    const char *const *run_ids, size_t n, struct run_tip *out, struct err *e);
+
+/* An event while it is read; the texts belong to the store. */
+struct event_view {
+	int64_t seq;
+	const char *type;
+	const char *data;	/* JSON object */
+	size_t data_len;
+	int64_t created_ms;
+};
+
+/*
+ * Show the events with seq > after, in order, at most limit
+ * (<= MAX_EVENTS_PAGE), to visit() until it returns false; the texts are gone
+ * when it returns.  It is called within a read transaction: it must be quick
+ * and must not call the store.  *last_seq (of the run) is of the same moment.
+ * ERR_NOT_FOUND when the owner (NULL: any) has no such run.
+ */
+enum err_code store_visit_events(struct store *st, const char *owner,
+    const char *run_id, int64_t after, int limit,
+    bool (*visit)(void *arg, const struct event_view *ev), void *arg,
+    int64_t *last_seq, struct err *e);
+
 struct event {
 	int64_t seq;
 	char *type;
@@ -446,8 +494,9 @@ struct event_list {
 	int64_t last_seq;	/* of the run, not of this page */
 };
 
-/* Events with seq > after in order, at most limit (<= MAX_EVENTS_PAGE).
- * ERR_NOT_FOUND when the owner (NULL: any) has no such run. */
+/* The same as a list. It ends early where data would be more than
+ * MAX_EVENTS_PAGE_BYTES, but has at least one event if there is one: there is
+ * more as long as the last seq of the list is not last_seq. */
 enum err_code store_list_events(struct store *st, const char *owner,
     const char *run_id, int64_t after, int limit, struct event_list *out,
     struct err *e);

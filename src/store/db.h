@@ -121,6 +121,8 @@ int64_t db_int(struct db_rows *r, int col);	/* NULL: 0 */
 double db_real(struct db_rows *r, int col);
 /* Valid until db_next or db_done; NULL: SQL NULL. */
 const char *db_text(struct db_rows *r, int col);
+/* Bytes of the db_text() that was taken last from this column. */
+size_t db_text_len(struct db_rows *r, int col);
 char *db_text_copy(struct db_rows *r, int col);	/* free() it */
 
 /* --- transactions --------------------------------------------------------- */
@@ -147,6 +149,9 @@ enum db_identity {
 enum err_code db_identify(struct db *db, enum db_identity *out, struct err *e);
 /* Part of the transaction that creates the tables. */
 enum err_code db_mark_ours(struct db *db, struct err *e);
+
+/* Another number whenever another connection has committed. */
+enum err_code db_data_version(struct db *db, int64_t *out, struct err *e);
 
 /* Is it kept the way that lets readers and a writer work side by side? */
 enum err_code db_is_concurrent(struct db *db, bool *out, struct err *e);

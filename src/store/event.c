@@ -8,6 +8,8 @@
  */
 #include "internal.h"
 
+#include <inttypes.h>
+
 #include "clock.h"
 #include "xalloc.h"
 
@@ -73,68 +75,108 @@ event_append_error(struct db *db, const char *run_id, const char *type,
 
 /* --- reading -------------------------------------------------------------- */
 
-static enum err_code
-event_from_row(struct db_rows *r, void *slot, struct err *e)
-{
-	struct event *ev = slot;
+struct visitor {
+	bool (*visit)(void *arg, const struct event_view *ev);
+	void *arg;
+};
 
-	(void)e;
-	ev->seq = db_int(r, 0);
-	ev->type = db_text_copy(r, 1);
-	ev->created_ms = db_int(r, 2);
-	ev->data = db_text_copy(r, 3);
-	return ERR_OK;
-}
-
+/* last_seq is -1 when there is no such run. */
 static enum err_code
-read_last_seq(struct db *db, const char *owner, const char *run_id,
-    int64_t *out, struct err *e)
+read_tip(struct db *db, const char *owner, const char *run_id,
+    struct run_tip *out, struct err *e)
 {
 	static const char sql[] =
-	    "SELECT last_seq FROM runs"
+	    "SELECT last_seq, status FROM runs"
 	    " WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)";
+	enum state status = STATE_FAILED;
 	struct db_rows *r = NULL;
 	enum err_code rc;
 	bool found;
 
 	rc = db_first(db, sql, DB_ARGS(db_s(run_id), db_s(owner)), &r, &found,
 	    e);
-	if (rc == ERR_OK && !found)
-		return err_set(e, ERR_NOT_FOUND, "there is no such run");
-	if (rc == ERR_OK)
-		*out = db_int(r, 0);
+	*out = (struct run_tip){ -1, false };
+	if (rc == ERR_OK && found)
+		rc = read_state(r, 1, &status, e);
+	if (rc == ERR_OK && found)
+		*out = (struct run_tip){ db_int(r, 0),
+		    state_is_terminal(status) };
 	db_done(r);
 	return rc;
 }
 
-/* One transaction, so that last_seq and the rows are of the same moment. */
 static enum err_code
-read_events(struct db *db, const char *owner, const char *run_id,
-    int64_t after, int limit, struct row_list *rows, int64_t *last_seq,
-    struct err *e)
+read_tips(struct db *db, const char *owner, const char *const *run_ids,
+    size_t n, struct run_tip *out, struct err *e)
 {
-	static const struct reading how = {
-		"SELECT seq, type, created_ms, data FROM events"
-		" WHERE run_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-		event_from_row, sizeof(struct event)
-	};
 	enum err_code rc;
+	size_t i;
 
 	rc = db_begin_read(db, e);
-	if (rc == ERR_OK)
-		rc = read_last_seq(db, owner, run_id, last_seq, e);
-	if (rc != ERR_OK || after >= *last_seq)
-		return rc;
-	return rows_read(db, &how, DB_ARGS(db_s(run_id), db_i(after),
-	    db_i(limit)), rows, e);
+	for (i = 0; i < n && rc == ERR_OK; i++)
+		rc = read_tip(db, owner, run_ids[i], &out[i], e);
+	return rc;
 }
 
 enum err_code
-store_list_events(struct store *st, const char *owner, const char *run_id,
-    int64_t after, int limit, struct event_list *out, struct err *e)
+store_read_tips(struct store *st, const char *owner,
+    const char *const *run_ids, size_t n, struct run_tip *out, struct err *e)
 {
-	struct row_list rows = { NULL, 0 };
-	struct event_list list = { NULL, 0, 0 };
+	struct db *db = NULL;
+	enum err_code rc = ERR_OK;
+	size_t at, some;
+
+	for (at = 0; at < n && rc == ERR_OK; at += some) {
+		some = n - at < MAX_TIPS_AT_ONCE ? n - at : MAX_TIPS_AT_ONCE;
+		rc = store_borrow(st, &db, e);
+		if (rc == ERR_OK)
+			rc = read_tips(db, owner, run_ids + at, some, out + at,
+			    e);
+		store_return(st, db);
+	}
+	return rc;
+}
+
+static enum err_code
+show_events(struct db *db, const char *run_id, int64_t after, int limit,
+    const struct visitor *v, struct err *e)
+{
+	static const char sql[] =
+	    "SELECT seq, type, created_ms, data FROM events"
+	    " WHERE run_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+	struct db_rows *r = NULL;
+	struct event_view ev;
+	enum err_code rc;
+	bool more = false;
+
+	rc = db_query(db, sql, DB_ARGS(db_s(run_id), db_i(after),
+	    db_i(limit)), &r, e);
+	while (rc == ERR_OK) {
+		rc = db_next(r, &more, e);
+		if (rc != ERR_OK || !more)
+			break;
+		ev.seq = db_int(r, 0);
+		ev.type = db_text(r, 1);
+		ev.created_ms = db_int(r, 2);
+		ev.data = db_text(r, 3);
+		ev.data_len = db_text_len(r, 3);
+		if (ev.type == NULL || ev.data == NULL)
+			rc = err_set(e, ERR_SYSTEM, "event %" PRId64 " of run "
+			    "%s is damaged", ev.seq, run_id);
+		else if (!v->visit(v->arg, &ev))
+			break;
+	}
+	db_done(r);
+	return rc;
+}
+
+/* One transaction, so that the tip and the rows are of the same moment. */
+static enum err_code
+visit_events(struct store *st, const char *owner, const char *run_id,
+    int64_t after, int limit, const struct visitor *v, int64_t *last_seq,
+    struct err *e)
+{
+	struct run_tip tip = { -1, false };
 	struct db *db = NULL;
 	enum err_code rc;
 
@@ -142,11 +184,65 @@ store_list_events(struct store *st, const char *owner, const char *run_id,
 		limit = MAX_EVENTS_PAGE;
 	rc = store_borrow(st, &db, e);
 	if (rc == ERR_OK)
-		rc = read_events(db, owner, run_id, after, limit, &rows,
-		    &list.last_seq, e);
+		rc = db_begin_read(db, e);
+	if (rc == ERR_OK)
+		rc = read_tip(db, owner, run_id, &tip, e);
+	if (rc == ERR_OK && tip.last_seq < 0)
+		rc = err_set(e, ERR_NOT_FOUND, "there is no such run");
+	if (rc == ERR_OK && after < tip.last_seq)
+		rc = show_events(db, run_id, after, limit, v, e);
 	store_return(st, db);
-	list.rows = rows.rows;
-	list.n = rows.n;
+	if (rc == ERR_OK)
+		*last_seq = tip.last_seq;
+	return rc;
+}
+
+enum err_code
+store_visit_events(struct store *st, const char *owner, const char *run_id,
+    int64_t after, int limit,
+    bool (*visit)(void *arg, const struct event_view *ev), void *arg,
+    int64_t *last_seq, struct err *e)
+{
+	struct visitor v = { visit, arg };
+
+	return visit_events(st, owner, run_id, after, limit, &v, last_seq, e);
+}
+
+struct page {
+	struct row_list rows;	/* of struct event */
+	size_t bytes;		/* of their data */
+};
+
+static bool
+add_to_page(void *arg, const struct event_view *view)
+{
+	struct page *p = arg;
+	struct event *ev;
+
+	if (p->rows.n > 0 && p->bytes + view->data_len > MAX_EVENTS_PAGE_BYTES)
+		return false;
+	p->bytes += view->data_len;
+	ev = rows_add(&p->rows, sizeof(*ev));
+	ev->seq = view->seq;
+	ev->type = xstrdup(view->type);
+	ev->data = xstrndup(view->data, view->data_len);
+	ev->created_ms = view->created_ms;
+	return true;
+}
+
+enum err_code
+store_list_events(struct store *st, const char *owner, const char *run_id,
+    int64_t after, int limit, struct event_list *out, struct err *e)
+{
+	struct event_list list = { NULL, 0, 0 };
+	struct page page = { { NULL, 0 }, 0 };
+	struct visitor v = { add_to_page, &page };
+	enum err_code rc;
+
+	rc = visit_events(st, owner, run_id, after, limit, &v, &list.last_seq,
+	    e);
+	list.rows = page.rows.rows;
+	list.n = page.rows.n;
 	if (rc == ERR_OK)
 		*out = list;
 	else

@@ -139,6 +139,9 @@ struct row_list {
 	int n;
 };
 
+/* A zeroed slot of so many bytes at the end. */
+void *rows_add(struct row_list *l, size_t size);
+
 /* How a list is read: row() fills a zeroed slot; what it has put there when it
  * fails is released with the rest of the list, by the caller. */
 struct reading {

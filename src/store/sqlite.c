@@ -403,6 +403,12 @@ db_text(struct db_rows *r, int col)
 	return (const char *)sqlite3_column_text(r->stmt, col);
 }
 
+size_t
+db_text_len(struct db_rows *r, int col)
+{
+	return (size_t)sqlite3_column_bytes(r->stmt, col);
+}
+
 char *
 db_text_copy(struct db_rows *r, int col)
 {
@@ -518,6 +524,14 @@ db_mark_ours(struct db *db, struct err *e)
 	snprintf(pragma, sizeof(pragma), "PRAGMA application_id = %d",
 	    APPLICATION_ID);
 	return db_script(db, pragma, e);
+}
+
+enum err_code
+db_data_version(struct db *db, int64_t *out, struct err *e)
+{
+	static const char sql[] = "PRAGMA data_version";
+
+	return one_int(db, sql, out, e);
 }
 
 static enum err_code

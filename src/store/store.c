@@ -31,6 +31,9 @@ struct store {
 	int n_readers;		/* open, idle or out */
 	int n_idle;
 	struct db **idle;	/* max_readers slots */
+
+	pthread_mutex_t watch_lock;	/* guards watcher */
+	struct db *watcher;	/* for the data version; NULL until asked */
 };
 
 static bool
@@ -110,6 +113,7 @@ store_open(const struct store_options *opts, struct store **out, struct err *e)
 	st->idle = xcalloc((size_t)st->max_readers, sizeof(*st->idle));
 	pthread_mutex_init(&st->lock, NULL);
 	pthread_cond_init(&st->returned, NULL);
+	pthread_mutex_init(&st->watch_lock, NULL);
 	rc = place_parse(opts->database, &st->place, e);
 	if (rc != ERR_OK)
 		goto out;
@@ -138,8 +142,10 @@ store_close(struct store *st)
 	assert(st->n_idle == st->n_readers);
 	while (st->n_idle > 0)
 		db_close(st->idle[--st->n_idle]);
+	db_close(st->watcher);
 	turn_close(&st->users);
 	free(st->idle);
+	pthread_mutex_destroy(&st->watch_lock);
 	pthread_cond_destroy(&st->returned);
 	pthread_mutex_destroy(&st->lock);
 	place_release(&st->place);
@@ -168,14 +174,22 @@ store_write(struct store *st,
 /* --- reading -------------------------------------------------------------- */
 
 static enum err_code
-open_reader(struct store *st, struct db **out, struct err *e)
+open_for_reading(struct store *st, int cache_kb, struct db **out,
+    struct err *e)
 {
 	struct db_options d = { .path = st->place.db, .query_only = true,
-	    .read_only = st->read_only, .cache_kb = st->cache_kb,
+	    .read_only = st->read_only, .cache_kb = cache_kb,
 	    .busy_ms = READER_BUSY_MS };
+
+	return db_open(&d, out, e);
+}
+
+static enum err_code
+open_reader(struct store *st, struct db **out, struct err *e)
+{
 	enum err_code rc;
 
-	rc = db_open(&d, out, e);
+	rc = open_for_reading(st, st->cache_kb, out, e);
 	if (rc == ERR_OK)
 		return rc;
 	pthread_mutex_lock(&st->lock);
@@ -217,9 +231,9 @@ store_return(struct store *st, struct db *db)
 	pthread_mutex_unlock(&st->lock);
 }
 
-/* A zeroed slot at the end; the list doubles when it is full. */
-static void *
-add_slot(struct row_list *l, size_t size)
+/* The list doubles when it is full. */
+void *
+rows_add(struct row_list *l, size_t size)
 {
 	char *slot;
 
@@ -245,7 +259,7 @@ rows_read(struct db *db, const struct reading *how,
 		rc = db_next(r, &more, e);
 		if (rc != ERR_OK || !more)
 			break;
-		rc = how->row(r, add_slot(out, how->size), e);
+		rc = how->row(r, rows_add(out, how->size), e);
 	}
 	db_done(r);
 	return rc;
@@ -288,6 +302,25 @@ store_ping(struct store *st, struct err *e)
 	rc = db_first(db, sql, DB_NONE, &r, &found, e);
 	db_done(r);
 	store_return(st, db);
+	return rc;
+}
+
+/*
+ * The number is counted per connection and only commits of others change it,
+ * so it takes a connection that never commits, and always the same one: a new
+ * one would count from the start.  That is why it is kept after a failure, too.
+ */
+enum err_code
+store_data_version(struct store *st, int64_t *out, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	pthread_mutex_lock(&st->watch_lock);
+	if (st->watcher == NULL)
+		rc = open_for_reading(st, MIN_READER_CACHE_KB, &st->watcher, e);
+	if (rc == ERR_OK)
+		rc = db_data_version(st->watcher, out, e);
+	pthread_mutex_unlock(&st->watch_lock);
 	return rc;
 }
 
