@@ -41,6 +41,7 @@ struct options {
 	bool quiet;
 	const char *port_file;
 	const char *script;
+	const char *log;
 	const char *photo;
 	int orientation;
 };
@@ -49,6 +50,7 @@ enum option_id {
 	OPT_LISTEN = 256,
 	OPT_PORT_FILE,
 	OPT_SCRIPT,
+	OPT_LOG,
 	OPT_QUIET,
 	OPT_ALLOW_REMOTE,
 	OPT_MAKE_PHOTO,
@@ -61,6 +63,7 @@ static const struct option long_options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
 	{ "port-file", required_argument, NULL, OPT_PORT_FILE },
 	{ "script", required_argument, NULL, OPT_SCRIPT },
+	{ "log", required_argument, NULL, OPT_LOG },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
 	{ "allow-remote", no_argument, NULL, OPT_ALLOW_REMOTE },
 	{ "make-photo", required_argument, NULL, OPT_MAKE_PHOTO },
@@ -72,7 +75,7 @@ static const struct option long_options[] = {
 
 static const char usage_text[] =
     "usage: churns-sim --listen HOST:PORT [--port-file FILE] [--script FILE]\n"
-    "                  [--quiet] [--allow-remote]\n"
+    "                  [--log FILE] [--quiet] [--allow-remote]\n"
     "       churns-sim --make-photo FILE [--orientation N]\n";
 
 /* --- the command line -------------------------------------------------- */
@@ -121,6 +124,9 @@ set_option(struct options *o, int id)
 		return true;
 	case OPT_SCRIPT:
 		o->script = optarg;
+		return true;
+	case OPT_LOG:
+		o->log = optarg;
 		return true;
 	case OPT_QUIET:
 		o->quiet = true;
@@ -264,6 +270,8 @@ serve(const struct options *o, struct err *e)
 	so.counters = counters_new();
 	if (o->script != NULL)
 		rc = load_script(so.script, o->script, e);
+	if (rc == ERR_OK && o->log != NULL)
+		rc = call_log_open(o->log, &so.log, e);
 	if (rc == ERR_OK)
 		rc = server_start(&so, &server, e);
 	if (rc == ERR_OK)
@@ -271,6 +279,7 @@ serve(const struct options *o, struct err *e)
 	if (rc == ERR_OK)
 		wait_for_the_end(&ends);
 	server_stop(server);
+	call_log_close(so.log);
 	counters_free(so.counters);
 	script_free(so.script);
 	gdFontCacheShutdown();

@@ -46,6 +46,12 @@ static const struct {
 	[FAULT_NO_USAGE] = { "no_usage", true, true },
 };
 
+const char *
+fault_name(enum fault_type t)
+{
+	return fault_types[t].name;
+}
+
 struct rule {
 	int kind;		/* enum sim_kind; -1: any */
 	char *model;		/* owned; NULL: any. So are the next two */

@@ -42,6 +42,8 @@ struct server {
 	struct pool *pool;
 	struct script *script;
 	struct counters *counters;
+	struct call_log *log;	/* NULL: none */
+	int64_t n_calls;	/* so far; of libmicrohttpd's thread */
 	bool log_calls;
 	int port;
 };
@@ -66,6 +68,8 @@ struct call {
 	enum sim_kind kind;
 	char *path;		/* owned, as are the next two */
 	char *key, *content_type;	/* NULL: none */
+	char *request_id;	/* owned; NULL: none */
+	int64_t number;		/* of the calls that arrived; 0 before */
 	char base_url[160];
 	struct strbuf body;
 	struct fault fault;
@@ -106,6 +110,7 @@ call_new(struct server *s, struct MHD_Connection *conn, const char *path)
 	c->path = xstrdup(path);
 	c->is_provider_call = sim_kind_of_path(path, &c->kind);
 	c->key = xstrdup(header(conn, "Idempotency-Key"));
+	c->request_id = xstrdup(header(conn, "X-Client-Request-Id"));
 	c->content_type = xstrdup(header(conn, "Content-Type"));
 	if (is_plain_host(host))
 		snprintf(c->base_url, sizeof(c->base_url), "http://%s", host);
@@ -127,9 +132,29 @@ call_free(struct call *c)
 	free(c->system);
 	free(c->prompt);
 	free(c->content_type);
+	free(c->request_id);
 	free(c->key);
 	free(c->path);
 	free(c);
+}
+
+static void
+call_note(const struct call *c, enum call_log_event event, bool whole)
+{
+	struct logged_call l = { .number = c->number, .kind = c->kind,
+	    .key = c->key, .request_id = c->request_id,
+	    .status = c->answer.status, .fault = fault_name(c->fault.type),
+	    .whole = whole };
+
+	call_log_write(c->server->log, event, &l);
+}
+
+/* To be sent to its last byte, as far as the script has a say in it. */
+static bool
+is_to_be_whole(const struct call *c)
+{
+	return !c->gone && c->fault.type != FAULT_RESET &&
+	    c->fault.type != FAULT_STALL;
 }
 
 /* --- in the pool ------------------------------------------------------- */
@@ -266,6 +291,8 @@ send_answer(struct call *c)
 	c->state = CALL_ANSWERING;
 	if (r == NULL)
 		return MHD_NO;
+	if (c->arrived)
+		call_note(c, CALL_LOG_ANSWERING, is_to_be_whole(c));
 	MHD_add_response_header(r, "Content-Type", c->answer.content_type);
 	if (c->is_provider_call)
 		MHD_add_response_header(r, "X-Simulated", "true");
@@ -306,6 +333,8 @@ start_call(struct call *c)
 	c->arrived_ms = clock_mono_ms();
 	c->at_ms = clock_now_ms();
 	c->arrived = true;
+	c->number = ++c->server->n_calls;
+	call_note(c, CALL_LOG_ARRIVED, false);
 	counters_arrived(c->server->counters, c->kind, c->key);
 	if (has_bad_key(c))
 		return refuse(c, 401, NULL);
@@ -461,8 +490,8 @@ finish(struct call *c, bool whole)
 		.at_ms = c->at_ms, .took_ms = clock_mono_ms() - c->arrived_ms,
 	};
 
-	o.whole = whole && !c->gone && c->fault.type != FAULT_RESET &&
-	    c->fault.type != FAULT_STALL;
+	o.whole = whole && is_to_be_whole(c);
+	call_note(c, CALL_LOG_ENDED, o.whole);
 	counters_done(c->server->counters, &o);
 	pool_returned(c->server->pool, c->task.ready_bytes);
 	if (c->server->log_calls)
@@ -581,6 +610,7 @@ server_start(const struct server_options *o, struct server **out,
 	s = xcalloc(1, sizeof(*s));
 	s->script = o->script;
 	s->counters = o->counters;
+	s->log = o->log;
 	s->log_calls = o->log_calls;
 	s->port = port_of(fd);
 	s->pool = pool_new(WORKERS);

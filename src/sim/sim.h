@@ -245,6 +245,7 @@ void script_reset(struct script *s);
 void script_apply(struct script *s, const struct sim_request *r,
     struct fault *out);
 void fault_release(struct fault *f);
+const char *fault_name(enum fault_type t);	/* "reset"; "none" */
 
 /* --- answer.c: the providers' shapes ----------------------------------- */
 
@@ -297,6 +298,34 @@ void counters_done(struct counters *c, const struct outcome *o);
 char *counters_text(struct counters *c);
 char *counters_requests_text(struct counters *c, int last);
 
+/* --- calllog.c: what a killed simulator had answered -------------------- */
+
+struct call_log;
+
+enum call_log_event {
+	CALL_LOG_ARRIVED,
+	CALL_LOG_ANSWERING,
+	CALL_LOG_ENDED
+};
+
+struct logged_call {
+	int64_t number;		/* of the process's calls, from 1 */
+	enum sim_kind kind;
+	const char *key;	/* Idempotency-Key; NULL: none */
+	const char *request_id;	/* X-Client-Request-Id; NULL: none */
+	int status;		/* not yet known when it arrives */
+	const char *fault;	/* fault_name() */
+	bool whole;		/* to be sent, and at the end: was sent */
+};
+
+/* Lines are added to those of the file. ERR_SYSTEM. */
+enum err_code call_log_open(const char *path, struct call_log **out,
+    struct err *e);
+void call_log_close(struct call_log *l);	/* NULL is fine */
+/* Any thread. l may be NULL. */
+void call_log_write(struct call_log *l, enum call_log_event event,
+    const struct logged_call *c);
+
 /* --- pool.c: workers and the clock ------------------------------------- */
 
 /*
@@ -334,6 +363,7 @@ struct server_options {
 	bool log_calls;
 	struct script *script;
 	struct counters *counters;
+	struct call_log *log;	/* NULL: none */
 };
 
 struct server;

@@ -1102,6 +1102,61 @@ class Counters(Case):
         self.assertEqual((c["failed"], c["max_in_flight"]), (3, 3))
         self.assertEqual(c["keys"]["gone0"]["answered"], 0)
 
+    def test_the_log_tells_what_a_killed_simulator_had_answered(self):
+        folder = tempfile.mkdtemp(prefix="churns-sim-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "calls.log")
+        lines = []
+        for fault in ({}, {"fault": "reset"}, {"fault": "status",
+                                               "status": 429}):
+            sim = Sim("--log", path)
+            if fault:
+                sim.script(0, fault)
+            try:
+                sim.post("/v1/chat/completions", chat("x"), key="k",
+                         X_Client_Request_Id="r%d" % len(lines))
+            except (OSError, http.client.HTTPException):
+                pass
+            self.until(lambda: read_file(path, "r").count("\n") ==
+                       len(lines) + 3)
+            sim.process.kill()
+            sim.process.wait()
+            sim.stop()
+            lines = [json.loads(x) for x in read_file(path, "r").split("\n")
+                     if x]
+        self.assertEqual([x["event"] for x in lines],
+                         ["arrived", "answering", "ended"] * 3)
+        self.assertEqual([x["request"] for x in lines],
+                         ["r0"] * 3 + ["r3"] * 3 + ["r6"] * 3)
+        self.assertEqual({(x["key"], x["kind"]) for x in lines},
+                         {("k", "chat")})
+        self.assertNotIn("status", lines[0])
+        self.assertEqual([(x["status"], x["fault"], x["whole"])
+                          for x in lines if x["event"] == "ended"],
+                         [(200, "none", True), (200, "reset", False),
+                          (429, "status", True)])
+        # A call that never got an answer has no line that says so.
+        sim = Sim("--log", path)
+        sim.script(20000)
+        data = json.dumps(chat("x")).encode()
+        with socket.create_connection(("127.0.0.1", sim.port)) as s:
+            s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+                      b"Content-Length: %d\r\n\r\n" % len(data) + data)
+            self.until(lambda: read_file(path, "r").count("\n") == 10)
+            sim.process.kill()
+            sim.process.wait()
+        sim.stop()
+        last = json.loads(read_file(path, "r").splitlines()[-1])
+        self.assertEqual((last["event"], last["key"], last["request"]),
+                         ("arrived", None, None))
+
+    def test_a_log_that_cannot_be_written_is_told(self):
+        r = subprocess.run([PROGRAM, "--listen", "127.0.0.1:0", "--log",
+                            "/nowhere/calls.log"], capture_output=True,
+                           timeout=60)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn(b"/nowhere/calls.log", r.stderr)
+
     def until(self, condition, seconds=5):
         end = time.monotonic() + seconds
         while not condition():
