@@ -22,6 +22,7 @@
 #include "banned.h"
 
 #define LOG_LINE_MAX 4096
+#define LOG_CONTEXT_MAX 128
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
@@ -39,6 +40,13 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
 #define log_info(event, ...) log_write(LOG_INFO, event, __VA_ARGS__)
 #define log_warn(event, ...) log_write(LOG_WARN, event, __VA_ARGS__)
 #define log_error(event, ...) log_write(LOG_ERROR, event, __VA_ARGS__)
+
+/*
+ * Fields ("request=..."), cut at LOG_CONTEXT_MAX bytes, that stand before those
+ * of every line this thread writes from now on, so that whatever is logged on
+ * behalf of a request says which one. NULL ends it.
+ */
+void log_context(const char *fields);
 
 /* s as a double-quoted value, cut at about 512 bytes; uses a thread-local
  * ring of four buffers, so at most four per log call. NULL gives "". */

@@ -42,6 +42,9 @@ static struct {
 	enum log_format format;
 } settings = { "churns", LOG_INFO, LOG_TEXT };
 
+/* Fields of the work this thread is at; see log_context(). */
+static _Thread_local char context[LOG_CONTEXT_MAX];
+
 /* A text under construction in somebody's buffer; there is no NUL. */
 struct line {
 	char *buf;
@@ -56,6 +59,18 @@ log_init(const char *program, enum log_level level, enum log_format fmt)
 	settings.program = program;
 	settings.level = level;
 	settings.format = fmt;
+}
+
+void
+log_context(const char *fields)
+{
+	size_t n = fields != NULL ? strlen(fields) : 0;
+
+	if (n >= sizeof(context))
+		n = utf8_cut(fields, sizeof(context) - 1);
+	if (n > 0)
+		memcpy(context, fields, n);
+	context[n] = '\0';
 }
 
 bool
@@ -461,17 +476,22 @@ log_write(enum log_level level, const char *event, const char *fmt, ...)
 	struct line l = { buf, 0, sizeof(buf), false };
 	int saved_errno = errno;
 	bool cut = false;
-	size_t n = 0;
+	size_t n = strlen(context);
 	va_list ap;
 	int made;
 
 	if (!log_enabled(level))
 		return;
+	memcpy(fields, context, n);
+	if (n > 0)
+		fields[n++] = ' ';
 	va_start(ap, fmt);
-	made = vsnprintf(fields, sizeof(fields), fmt, ap);
+	made = vsnprintf(fields + n, sizeof(fields) - n, fmt, ap);
 	va_end(ap);
 	if (made > 0)
-		n = (size_t)made;
+		n += (size_t)made;
+	else if (n > 0)
+		n--;
 	if (n >= sizeof(fields)) {
 		cut = true;
 		n = utf8_cut(fields, sizeof(fields) - 1);

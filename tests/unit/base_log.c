@@ -143,6 +143,39 @@ START_TEST(a_long_line_is_cut_at_a_character)
 }
 END_TEST
 
+START_TEST(every_line_of_a_request_says_which)
+{
+	char longer[2 * LOG_CONTEXT_MAX], text[2 * LOG_LINE_MAX];
+	struct json_object *o;
+	size_t i;
+
+	log_context("request=abc");
+	log_info("x", "a=%d", 1);
+	ck_assert_str_eq(logged_after_time(), "info unit \"x\" request=abc a=1");
+	log_info("x", "%s", "");
+	ck_assert_str_eq(logged_after_time(), "info unit \"x\" request=abc");
+	/* It is what a line that is cut keeps. */
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_init("unit", LOG_INFO, LOG_JSON);
+	log_info("x", "a=%s", text);
+	o = logged_json();
+	ck_assert_str_eq(json_get_str(json_get(o, "fields"), "request"),
+	    "abc");
+	json_object_put(o);
+	log_init("unit", LOG_INFO, LOG_TEXT);
+	for (i = 0; i + 3 < sizeof(longer); i += 3)
+		memcpy(longer + i, "\xe2\x82\xac", 3);
+	longer[i] = '\0';
+	log_context(longer);
+	log_info("x", "a=%d", 1);
+	ck_assert_ptr_nonnull(strstr(logged(), "\xe2\x82\xac a=1"));
+	log_context(NULL);
+	log_info("x", "a=%d", 1);
+	ck_assert_str_eq(logged_after_time(), "info unit \"x\" a=1");
+}
+END_TEST
+
 START_TEST(errno_survives_a_log_line)
 {
 	errno = EDOM;
@@ -321,6 +354,7 @@ log_case(void)
 	tcase_add_test(tc, events_below_the_level_are_not_written);
 	tcase_add_test(tc, bytes_from_outside_cannot_forge_a_line);
 	tcase_add_test(tc, a_long_line_is_cut_at_a_character);
+	tcase_add_test(tc, every_line_of_a_request_says_which);
 	tcase_add_test(tc, errno_survives_a_log_line);
 	tcase_add_test(tc, json_lines_split_their_fields);
 	tcase_add_test(tc, escapes_nobody_wrote_stay_as_they_are);
