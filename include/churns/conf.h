@@ -82,7 +82,7 @@ struct settings {
 	int64_t max_upload_bytes;	/* one picture */
 	enum sendfile_mode api_sendfile;
 	char *api_sendfile_prefix;
-	char **cors_origins;	/* NULL-terminated; "*.x" matches by suffix */
+	char **cors_origins;	/* NULL-terminated; "*." is one part of a name */
 
 	int runner_max_jobs;	/* executed at once */
 	int runner_max_lanes;	/* lane threads for all jobs together */

@@ -82,8 +82,8 @@ const struct setting setting_rows[] = {
 	  "/churns-files/", 0, 0, NULL, NULL,
 	  "internal location of runs/ in nginx, for x-accel" },
 	{ "api.cors_origins", KIND_CORS, AT(cors_origins),
-	  "http://localhost:3000, http://127.0.0.1:3000, http://frontend:3000",
-	  0, 0, NULL, NULL, "web origins whose pages may call the API" },
+	  "http://localhost:3000, http://127.0.0.1:3000, http://frontend:3000, "
+	  "https://*.ngrok-free.app", 0, 0, NULL, NULL, "web origins whose pages may call the API" },
 
 	{ "runner.max_jobs", KIND_INT, AT(runner_max_jobs), "16", 1, 1024,
 	  NULL, NULL, "jobs executed at once" },
