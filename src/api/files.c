@@ -75,13 +75,12 @@ put_headers(struct response *res, const char *path, const struct stat *st,
     char etag[ETAG_MAX])
 {
 	const char *slash = strrchr(path, '/');
-	char date[HTTP_DATE_MAX], name[FILE_NAME_MAX];
+	char name[FILE_NAME_MAX];
 
 	snprintf(etag, ETAG_MAX, "\"%llx-%llx\"",
 	    (unsigned long long)st->st_size,
 	    (unsigned long long)(st->st_mtim.tv_sec * 1000000000LL +
 	    st->st_mtim.tv_nsec));
-	http_date(st->st_mtime, date);
 	file_safe_name(slash != NULL ? slash + 1 : path, name);
 	response_header(res, "Content-Type", "%s", type_of(path));
 	response_header(res, "Content-Disposition",

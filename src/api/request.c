@@ -29,22 +29,31 @@ variable_or(char **envp, const char *name, const char *dflt)
 	return v != NULL ? v : dflt;
 }
 
+static const char *const methods[] = {
+	[METHOD_GET] = "GET",
+	[METHOD_HEAD] = "HEAD",
+	[METHOD_POST] = "POST",
+	[METHOD_PUT] = "PUT",
+	[METHOD_DELETE] = "DELETE",
+	[METHOD_OPTIONS] = "OPTIONS",
+	[METHOD_OTHER] = "OTHER",
+};
+
+const char *
+method_name(enum method m)
+{
+	return methods[m];
+}
+
 static enum method
 method_parse(const char *name)
 {
-	static const struct {
-		const char *name;
-		enum method method;
-	} methods[] = {
-		{ "GET", METHOD_GET }, { "HEAD", METHOD_HEAD },
-		{ "POST", METHOD_POST }, { "OPTIONS", METHOD_OPTIONS },
-	};
-	size_t i;
+	int i;
 
-	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (strcmp(name, methods[i].name) == 0)
-			return methods[i].method;
-	return METHOD_OTHER;
+	for (i = 0; i < METHOD_OTHER; i++)
+		if (strcmp(name, methods[i]) == 0)
+			break;
+	return (enum method)i;
 }
 
 static bool

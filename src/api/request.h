@@ -21,8 +21,10 @@
 #define MAX_RESPONSE_BYTES (16 * 1024 * 1024)
 #define MAX_HEADER_BYTES (16 * 1024)
 
-enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS,
-	METHOD_OTHER };
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE,
+	METHOD_OPTIONS, METHOD_OTHER };
+
+const char *method_name(enum method m);	/* "GET"; "OTHER" */
 
 /* Pulls the next bytes of the body: how many, 0 at its end, -1 on failure. */
 typedef int body_reader(void *arg, char *buf, int len);
@@ -48,6 +50,7 @@ struct request {
 	char param_text[MAX_PATH_BYTES];
 	const char *owner;	/* whose things may be seen */
 	char run_id[ID_MAX];	/* for the access log; "" */
+	int route;		/* route_at(): the row that answers */
 	body_reader *read_body;
 	void *read_arg;
 };
@@ -73,10 +76,12 @@ struct response {
 	int file_fd;		/* sent instead of body; -1 */
 	int64_t file_offset, file_length;
 	const char *wake;	/* text for the runner once answered; NULL */
+	bool told;		/* run_id has a new event: for push */
 };
 
 void response_init(struct response *res);
 void response_release(struct response *res);
+void response_reset(struct response *res);	/* as after init */
 /* Control characters in value end it, so that no header can be forged. */
 void response_header(struct response *res, const char *name, const char *fmt,
     ...) __attribute__((format(printf, 3, 4)));
@@ -84,6 +89,8 @@ void response_header(struct response *res, const char *name, const char *fmt,
 void response_json(struct response *res, int status, struct json_object *o);
 /* {"detail": message} in the shape the status wants. */
 void response_error(struct response *res, int status, const char *message);
+/* All faults, in the shape they have (faults_body()). */
+void response_faults(struct response *res, const struct faults *faults);
 /* From an err: its status, Retry-After for 503, real texts of 500 only in
  * development (and always in the log). */
 void response_err(struct response *res, const struct err *e, bool development);

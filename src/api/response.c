@@ -54,6 +54,13 @@ response_release(struct response *res)
 }
 
 void
+response_reset(struct response *res)
+{
+	response_release(res);
+	response_init(res);
+}
+
+void
 response_header(struct response *res, const char *name, const char *fmt, ...)
 {
 	char value[HEADER_VALUE_MAX];
@@ -94,21 +101,29 @@ response_error(struct response *res, int status, const char *message)
 }
 
 void
+response_faults(struct response *res, const struct faults *faults)
+{
+	struct json_object *body;
+	int status = 0;
+
+	body = faults_body(faults, &status);
+	response_json(res, status, body);
+}
+
+void
 response_err(struct response *res, const struct err *e, bool development)
 {
 	int status = err_http_status(e->code);
 	struct json_object *o;
+	struct faults faults;
 
 	if (status == 503)
 		response_header(res, "Retry-After", "%d", RETRY_AFTER_S);
 	if (status == 422) {
-		struct faults faults;
-
 		faults_init(&faults);
 		faults_type(&faults, "value_error", "body", "", NULL, "%s",
 		    e->msg);
-		o = faults_body(&faults, &status);
-		response_json(res, status, o);
+		response_faults(res, &faults);
 		faults_release(&faults);
 		return;
 	}

@@ -20,13 +20,9 @@
 #define PREFLIGHT_AGE_S 600
 #define MAX_LOCATION_BYTES 2000	/* a longer one would be cut as a header */
 #define CORS_METHODS "GET, POST, PUT, DELETE, OPTIONS"
-#define EXPOSED_HEADERS "Content-Disposition, ETag, Retry-After, X-Request-Id"
-
-struct route {
-	enum method method;	/* GET serves HEAD as well */
-	const char *pattern;
-	handler *answer;
-};
+#define EXPOSED_HEADERS "Accept-Ranges, Allow, Content-Disposition, "	\
+	"Content-Range, ETag, Idempotency-Replayed, Last-Modified, Link, " \
+	"Location, Retry-After, X-Request-Id"
 
 static const struct route routes[] = {
 	{ METHOD_GET, "/", page_root },
@@ -47,6 +43,18 @@ static const struct route routes[] = {
 	{ METHOD_POST, "/api/v1/runs/{run_id}/cancel", page_run_cancel },
 	{ METHOD_GET, "/api/v1/files/{run_id}/{path...}", page_file },
 };
+
+int
+route_count(void)
+{
+	return (int)ARRAY_LEN(routes);
+}
+
+const struct route *
+route_at(int i)
+{
+	return i >= 0 && i < route_count() ? &routes[i] : NULL;
+}
 
 /*
  * Match path against a pattern, cutting parameters into text (a copy of path
@@ -96,7 +104,8 @@ ids_are_valid(const struct route *route, const struct request *r)
 	    id_is_valid(r->params[0]);
 }
 
-static const struct route *
+/* The row's place, or route_count() when none fits. */
+static int
 find_route(enum method method, const char *path, struct request *r)
 {
 	size_t i;
@@ -106,18 +115,19 @@ find_route(enum method method, const char *path, struct request *r)
 	for (i = 0; i < ARRAY_LEN(routes); i++)
 		if (routes[i].method == method &&
 		    match(routes[i].pattern, path, r->param_text, r->params))
-			return &routes[i];
-	return NULL;
+			break;
+	return (int)i;
 }
 
 /* "GET, HEAD, OPTIONS": what the path answers; empty when it is unknown. */
 static void
 allowed_methods(const char *path, struct request *r, struct strbuf *out)
 {
-	if (find_route(METHOD_GET, path, r) != NULL)
-		strbuf_addstr(out, "GET, HEAD, ");
-	if (find_route(METHOD_POST, path, r) != NULL)
-		strbuf_addstr(out, "POST, ");
+	int m;
+
+	for (m = 0; m < METHOD_OPTIONS; m++)
+		if (route_at(find_route((enum method)m, path, r)) != NULL)
+			strbuf_addf(out, "%s, ", method_name((enum method)m));
 	if (out->len > 0)
 		strbuf_addstr(out, "OPTIONS");
 }
@@ -233,6 +243,21 @@ answer_unmatched(struct request *r, struct response *res)
 	strbuf_release(&allow);
 }
 
+static enum err_code
+call_handler(struct worker *w, const struct route *route, struct request *r,
+    struct response *res, struct err *e)
+{
+	enum err_code rc;
+
+	rc = route->answer(w, r, res, e);
+	if (rc == ERR_OK && (strbuf_overflowed(&res->body) ||
+	    strbuf_overflowed(&res->headers)))
+		rc = err_set(e, ERR_SYSTEM, "the answer is larger than %d "
+		    "bytes, or its headers than %d", MAX_RESPONSE_BYTES,
+		    MAX_HEADER_BYTES);
+	return rc;
+}
+
 static void
 answer_route(struct worker *w, const struct route *route, struct request *r,
     struct response *res)
@@ -245,8 +270,10 @@ answer_route(struct worker *w, const struct route *route, struct request *r,
 	}
 	if (strstr(route->pattern, "{run_id}") != NULL)
 		snprintf(r->run_id, sizeof(r->run_id), "%s", r->params[0]);
-	if (route->answer(w, r, res, &e) != ERR_OK)
+	if (call_handler(w, route, r, res, &e) != ERR_OK) {
+		response_reset(res);
 		response_err(res, &e, w->svc->conf->settings.development);
+	}
 }
 
 /* What every answer carries, errors included. */
@@ -263,6 +290,7 @@ void
 route_refuse(struct worker *w, struct request *r, const struct err *why,
     struct response *res)
 {
+	r->route = route_count();
 	response_err(res, why, w->svc->conf->settings.development);
 	finish_answer(w, r, res);
 }
@@ -272,11 +300,13 @@ route_request(struct worker *w, struct request *r, struct response *res)
 {
 	const struct route *route;
 
+	r->route = route_count();
 	if (r->method == METHOD_OPTIONS && r->origin != NULL &&
 	    r->acr_method != NULL) {
 		answer_preflight(w, r, res);
 	} else {
-		route = find_route(r->method, r->path, r);
+		r->route = find_route(r->method, r->path, r);
+		route = route_at(r->route);
 		if (route != NULL)
 			answer_route(w, route, r, res);
 		else

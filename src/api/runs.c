@@ -5,130 +5,15 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "executor.h"
 #include "file.h"
-#include "log.h"
-#include "multipart.h"
 #include "results.h"
 #include "views.h"
 #include "xalloc.h"
 
-#define BODY_CHUNK 65536
 #define DEFAULT_PAGE_SIZE 20
 #define MAX_PAGE 1000000
 #define DEFAULT_EVENTS 200
 #define CANCEL_MESSAGE "The run was cancelled."
-
-/* --- bodies ------------------------------------------------------------------------- */
-
-static enum err_code
-body_ended(const struct request *r, int64_t got, int last, struct err *e)
-{
-	if (last < 0 || (r->content_length >= 0 && got != r->content_length))
-		return err_set(e, ERR_INVALID, "the body ended after %lld "
-		    "bytes, before it was complete", (long long)got);
-	return ERR_OK;
-}
-
-static enum err_code
-too_large(const struct worker *w, int64_t n, struct err *e)
-{
-	int64_t max = w->svc->conf->settings.api_max_body_bytes;
-
-	if (n <= max)
-		return ERR_OK;
-	return err_set(e, ERR_TOO_LARGE, "the body is larger than %lld bytes",
-	    (long long)max);
-}
-
-static enum err_code
-read_multipart(struct worker *w, struct request *r, struct form *form,
-    struct err *e)
-{
-	struct multipart *m = NULL;
-	char *chunk = xmalloc(BODY_CHUNK);
-	int64_t got = 0;
-	enum err_code rc;
-	int n = 0;
-
-	rc = multipart_new(r->content_type, form, &m, e);
-	while (rc == ERR_OK) {
-		n = r->read_body(r->read_arg, chunk, BODY_CHUNK);
-		if (n <= 0)
-			break;
-		got += n;
-		rc = too_large(w, got, e);
-		if (rc == ERR_OK)
-			rc = multipart_feed(m, chunk, (size_t)n, e);
-	}
-	if (rc == ERR_OK)
-		rc = body_ended(r, got, n, e);
-	if (rc == ERR_OK)
-		rc = multipart_end(m, e);
-	multipart_free(m);
-	free(chunk);
-	return rc;
-}
-
-static enum err_code
-read_urlencoded(struct request *r, struct form *form, struct err *e)
-{
-	struct strbuf body = STRBUF_INIT(MAX_URLENCODED_BYTES);
-	char *chunk = xmalloc(BODY_CHUNK);
-	enum err_code rc;
-	int64_t got = 0;
-	int n;
-
-	for (;;) {
-		n = r->read_body(r->read_arg, chunk, BODY_CHUNK);
-		if (n <= 0)
-			break;
-		got += n;
-		strbuf_add(&body, chunk, (size_t)n);
-		if (strbuf_overflowed(&body)) {
-			rc = err_set(e, ERR_TOO_LARGE, "a form without files "
-			    "may have at most %d bytes", MAX_URLENCODED_BYTES);
-			goto out;
-		}
-	}
-	rc = body_ended(r, got, n, e);
-	if (rc == ERR_OK)
-		rc = urlencoded_parse(body.buf, body.len, form, e);
-out:
-	strbuf_release(&body);
-	free(chunk);
-	return rc;
-}
-
-static bool
-type_is(const char *content_type, const char *wanted)
-{
-	size_t len = strlen(wanted);
-
-	return strncasecmp(content_type, wanted, len) == 0 &&
-	    (content_type[len] == '\0' || content_type[len] == ';' ||
-	    content_type[len] == ' ');
-}
-
-enum err_code
-read_form(struct worker *w, struct request *r, struct form *form,
-    struct err *e)
-{
-	enum err_code rc;
-
-	rc = too_large(w, r->content_length, e);
-	if (rc != ERR_OK)
-		return rc;
-	if (type_is(r->content_type, "multipart/form-data"))
-		return read_multipart(w, r, form, e);
-	/* An empty body without a type is an empty form: its fields are
-	 * missing, which says more than a complaint about the type. */
-	if (type_is(r->content_type, "application/x-www-form-urlencoded") ||
-	    (*r->content_type == '\0' && r->content_length <= 0))
-		return read_urlencoded(r, form, e);
-	return err_set(e, ERR_TYPE, "send the form as multipart/form-data or "
-	    "application/x-www-form-urlencoded");
-}
 
 /* --- creating ------------------------------------------------------------------------ */
 
@@ -156,7 +41,6 @@ page_run_create(struct worker *w, struct request *r, struct response *res,
 	struct faults faults;
 	struct form form;
 	enum err_code rc;
-	int status = 0;
 
 	memset(&request, 0, sizeof(request));
 	form_init(&form, w->uploads_dirfd);
@@ -168,9 +52,7 @@ page_run_create(struct worker *w, struct request *r, struct response *res,
 		goto out;
 	rc = run_form_check(w->svc->conf, &form, &request, &faults, e);
 	if (faults_any(&faults)) {
-		struct json_object *body = faults_body(&faults, &status);
-
-		response_json(res, status, body);
+		response_faults(res, &faults);
 		rc = ERR_OK;
 		goto out;
 	}
@@ -212,7 +94,7 @@ page_run_list(struct worker *w, struct request *r, struct response *res,
 	struct run_page page = { NULL, 0, 0 };
 	struct faults faults;
 	enum err_code rc = ERR_OK;
-	int code = 0, i;
+	int i;
 
 	faults_init(&faults);
 	q.page = (int)query_int(r, "page", 1, 1, MAX_PAGE, &faults);
@@ -229,9 +111,7 @@ page_run_list(struct worker *w, struct request *r, struct response *res,
 		    "status must be PENDING, RUNNING, COMPLETED, FAILED or "
 		    "CANCELLED.");
 	if (faults_any(&faults)) {
-		struct json_object *body = faults_body(&faults, &code);
-
-		response_json(res, code, body);
+		response_faults(res, &faults);
 		goto out;
 	}
 	rc = store_list_runs(w->store, &q, &page, e);
@@ -361,16 +241,14 @@ page_run_events(struct worker *w, struct request *r, struct response *res,
 	struct faults faults;
 	int64_t after;
 	enum err_code rc = ERR_OK;
-	int limit, code = 0;
+	int limit;
 
 	faults_init(&faults);
 	after = query_int(r, "after", 0, 0, INT64_MAX, &faults);
 	limit = (int)query_int(r, "limit", DEFAULT_EVENTS, 1, MAX_EVENTS_PAGE,
 	    &faults);
 	if (faults_any(&faults)) {
-		struct json_object *body = faults_body(&faults, &code);
-
-		response_json(res, code, body);
+		response_faults(res, &faults);
 		goto out;
 	}
 	rc = store_list_events(w->store, r->owner, r->params[0], after, limit,
@@ -408,6 +286,7 @@ page_run_cancel(struct worker *w, struct request *r, struct response *res,
 	case CANCEL_DONE:
 		snprintf(message, sizeof(message), "%s", CANCEL_MESSAGE);
 		res->wake = "cancel";
+		res->told = true;
 		break;
 	case CANCEL_WAS_TERMINAL:
 		snprintf(message, sizeof(message), "The run had ended before: "

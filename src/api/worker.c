@@ -8,7 +8,7 @@
  * EINTR, so all signals are blocked and stopping is an event.
  *
  * The life of a request: accept, read the variables, route, write, finish (the
- * client has its answer), log, wake the runner.
+ * client has its answer), log, wake the runner and who watches.
  *
  *   SERVING --stop pipe closed, or a limit reached--> STOPPING: threads finish
  *   what they have, at most STOP_PATIENCE_MS, or LEAVE_PATIENCE_MS when others
@@ -94,10 +94,6 @@ write_response(FCGX_Request *f, const struct request *r,
 	bool has_body = res->status != 204 && res->status != 304;
 	int64_t bytes = 0;
 
-	if (strbuf_overflowed(&res->body)) {
-		strbuf_reset(&res->headers);
-		response_error(res, 500, "Internal server error");
-	}
 	strbuf_addf(&head, "Status: %d %s\r\n", res->status,
 	    http_reason(res->status));
 	strbuf_add(&head, res->headers.buf, res->headers.len);
@@ -162,6 +158,36 @@ latency_stats(const struct worker *w)
 
 /* --- one request -------------------------------------------------------------------- */
 
+/* The access log. Queries may hold what somebody is looking for: left out. */
+static void
+log_request(const struct request *r, const char *method,
+    const struct response *res, int64_t bytes, int64_t us)
+{
+	const struct route *route = route_at(r->route);
+
+	log_info("request", "method=%s route=%s path=%s status=%d bytes=%lld "
+	    "us=%lld%s%s", log_quote(method),
+	    log_quote(route != NULL ? route->pattern : "-"),
+	    log_quote(r->path), res->status, (long long)bytes, (long long)us,
+	    r->run_id[0] != '\0' ? " run=" : "", r->run_id);
+}
+
+/* Hints that may be lost: who sleeps looks again by itself, only later. */
+static void
+wake_others(const struct worker *w, const struct request *r,
+    const struct response *res)
+{
+	const char *run_dir = w->svc->conf->settings.run_dir;
+	char text[WAKE_MAX_TEXT];
+
+	if (res->wake != NULL)
+		wake_send(run_dir, "runner", res->wake);
+	if (!res->told)
+		return;
+	snprintf(text, sizeof(text), "event %s", r->run_id);
+	wake_send(run_dir, "push", text);
+}
+
 static void
 serve(struct worker *w, FCGX_Request *f)
 {
@@ -169,12 +195,16 @@ serve(struct worker *w, FCGX_Request *f)
 	struct response res;
 	struct request r;
 	struct err e = ERR_INIT;
-	char path[MAX_PATH_BYTES], method[METHOD_SHOWN];
+	char method[METHOD_SHOWN], who[LOG_CONTEXT_MAX];
+	enum err_code rc;
 
 	atomic_fetch_add(&w->active, 1);
 	atomic_fetch_add(&w->requests, 1);
 	response_init(&res);
-	if (request_init(&r, f->envp, &e) != ERR_OK) {
+	rc = request_init(&r, f->envp, &e);
+	snprintf(who, sizeof(who), "request=%s", r.id);
+	log_context(who);
+	if (rc != ERR_OK) {
 		route_refuse(w, &r, &e, &res);
 	} else {
 		r.read_body = read_body;
@@ -184,15 +214,11 @@ serve(struct worker *w, FCGX_Request *f)
 	bytes = write_response(f, &r, &res);
 	count_latency(w, &r, clock_mono_us() - began_us);
 	/* The variables die with the request: copy what is logged first. */
-	memcpy(path, r.path, sizeof(path));
 	snprintf(method, sizeof(method), "%s", r.method_name);
 	FCGX_Finish_r(f);
-	log_info("request", "method=%s path=%s status=%d bytes=%lld us=%lld "
-	    "request=%s%s%s", log_quote(method), log_quote(path), res.status,
-	    (long long)bytes, (long long)(clock_mono_us() - began_us), r.id,
-	    r.run_id[0] != '\0' ? " run=" : "", r.run_id);
-	if (res.wake != NULL)
-		wake_send(w->svc->conf->settings.run_dir, "runner", res.wake);
+	log_request(&r, method, &res, bytes, clock_mono_us() - began_us);
+	wake_others(w, &r, &res);
+	log_context(NULL);
 	request_release(&r);
 	response_release(&res);
 	atomic_fetch_sub(&w->active, 1);

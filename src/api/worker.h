@@ -24,19 +24,33 @@ struct worker {
 	struct presence presence;
 };
 
+/*
+ * A handler fills res, or returns an error, from which the answer is made; what
+ * it has filled by then is dropped.  The comment above each lists its answers.
+ */
+typedef enum err_code handler(struct worker *w, struct request *r,
+    struct response *res, struct err *e);
+
+/*
+ * One row of the table in routes.c. Its place there is how requests are
+ * counted; request.route is that place, and route_count() that of a request
+ * which no row fits.
+ */
+struct route {
+	enum method method;	/* GET serves HEAD as well */
+	const char *pattern;
+	handler *answer;
+};
+
+int route_count(void);
+const struct route *route_at(int i);	/* NULL: no row fitted */
+
 /* Answer r: route it, call its handler, put CORS and request id on. Never
  * fails; whatever goes wrong becomes an answer. */
 void route_request(struct worker *w, struct request *r, struct response *res);
 /* Answer a request that could not be read, with the error that says why. */
 void route_refuse(struct worker *w, struct request *r, const struct err *why,
     struct response *res);
-
-/*
- * A handler fills res, or returns an error, from which the answer is made.
- * The comment above each lists its answers.
- */
-typedef enum err_code handler(struct worker *w, struct request *r,
-    struct response *res, struct err *e);
 
 /* runs.c */
 handler page_run_create, page_run_list, page_run_show, page_run_status,
@@ -47,7 +61,7 @@ handler page_file;
 handler page_root, page_health, page_ready, page_executor_stats, page_status,
     page_platforms, page_task_types;
 
-/* The body of a POST as a form. ERR_INVALID, ERR_TYPE (neither shape),
+/* bodies.c: the body of a POST as a form. ERR_INVALID, ERR_TYPE (neither shape),
  * ERR_TOO_LARGE, ERR_FULL, ERR_SYSTEM. */
 enum err_code read_form(struct worker *w, struct request *r, struct form *form,
     struct err *e);

@@ -181,7 +181,8 @@ class Routes(Case):
 
 class Cors(Case):
     def test_allowed_origins_are_echoed_on_every_answer(self):
-        for origin in (ORIGIN, "http://127.0.0.1:3000", "http://frontend:3000"):
+        for origin in (ORIGIN, "http://127.0.0.1:3000", "http://frontend:3000",
+                       "https://ab-12.ngrok-free.app"):
             for path in ("/health", "/api/v1/runs", "/api/v1/runs?page=0",
                          "/api/v1/runs/" + UNKNOWN, "/api/v1/nowhere"):
                 with self.subTest(origin=origin, path=path):
@@ -194,7 +195,10 @@ class Cors(Case):
 
     def test_other_origins_are_not(self):
         for origin in ("http://localhost:3001", "https://localhost:3000",
-                       "null", "http://localhost:3000.evil.example"):
+                       "null", "http://localhost:3000.evil.example",
+                       "http://ab.ngrok-free.app",
+                       "https://ab.ngrok-free.app.evil.example",
+                       "https://evil.example/.ngrok-free.app"):
             answer = self.get("/health", Origin=origin)
             self.assertEqual(answer.status, 200)
             self.assertNotIn("Access-Control-Allow-Origin", answer.headers)

@@ -392,3 +392,9 @@ class Stack:
         done = subprocess.run(["sqlite3", "-json", "-readonly", path, query],
                               capture_output=True, text=True, check=True)
         return json.loads(done.stdout) if done.stdout.strip() else []
+
+    def write_sql(self, statement):
+        """Change the database behind everybody's back."""
+        path = os.path.join(self.data, "db", "churns.sqlite")
+        subprocess.run(["sqlite3", path, ".timeout 5000", statement],
+                       check=True, capture_output=True)

@@ -12,6 +12,7 @@
 struct worker the_worker;
 struct response got;
 char run_id[ID_MAX];
+size_t answer_max;
 
 static int
 read_piece(void *arg, char *buf, int len)
@@ -41,6 +42,7 @@ client_setup(void)
 	ck_ok(file_open_dir(AT_FDCWD, svc.runs_dir, &the_worker.runs_dirfd, &err),
 	    &err);
 	response_init(&got);
+	answer_max = 0;
 }
 
 void
@@ -72,6 +74,8 @@ ask_with(struct body *b, const char *what, ...)
 	va_end(ap);
 	response_release(&got);
 	response_init(&got);
+	if (answer_max > 0)
+		got.body.max = answer_max;
 	if (request_init(&r, envp, &err) != ERR_OK) {
 		route_refuse(&the_worker, &r, &err, &got);
 	} else {

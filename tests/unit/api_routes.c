@@ -42,6 +42,9 @@ static const struct {
 	{ "GET /%68ealth", 200, NULL, NULL },
 	{ "GET /health?x=1", 200, NULL, NULL },
 	{ "POST /health", 405, "Allow", "GET, HEAD, OPTIONS" },
+	{ "PUT /health", 405, "Allow", "GET, HEAD, OPTIONS" },
+	{ "DELETE /health", 405, "Allow", "GET, HEAD, OPTIONS" },
+	{ "OTHER /health", 405, "Allow", "GET, HEAD, OPTIONS" },
 	{ "BREW /health", 405, "Allow", "GET, HEAD, OPTIONS" },
 	{ "DELETE /api/v1/runs", 405, "Allow", "GET, HEAD, POST, OPTIONS" },
 	{ "POST /api/v1/runs/", 405, "Allow", "GET, HEAD, OPTIONS" },
@@ -117,6 +120,21 @@ START_TEST(a_redirect_is_not_cut)
 	ask(what);
 	ck_assert_int_eq(got.status, 404);
 	free(what);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_too_large_is_a_whole_500)
+{
+	answer_max = 100;
+	ask_with(NULL, "GET /api/v1/config/platforms", ORIGIN, NULL);
+	ck_assert_int_eq(got.status, 500);
+	ck_assert_str_eq(member("detail"), "Internal server error");
+	ck_assert_str_eq(header("Content-Type"), "application/json");
+	ck_assert_ptr_null(strstr(strstr(got.headers.buf, "Content-Type: ") +
+	    1, "Content-Type: "));
+	ck_assert_str_eq(header("Access-Control-Allow-Origin"),
+	    "http://localhost:3000");
+	ck_assert_str_eq(header("Vary"), "Origin");
 }
 END_TEST
 
@@ -211,9 +229,11 @@ START_TEST(a_run_is_submitted_read_listed_and_cancelled)
 	ask_run("POST", "/cancel");
 	ck_assert_int_eq(got.status, 200);
 	ck_assert_str_eq(got.wake, "cancel");
+	ck_assert(got.told);
 	ask_run("POST", "/cancel");
 	ck_assert_int_eq(got.status, 200);
 	ck_assert_ptr_null(got.wake);
+	ck_assert(!got.told);
 	ck_assert_ptr_nonnull(strstr(member("message"), "CANCELLED"));
 	ask_run("GET", "/events?after=0");
 	ck_assert_str_eq(member("events/0/type"), "run_error");
@@ -378,6 +398,7 @@ api_routes_case(void)
 
 	tcase_add_checked_fixture(t, client_setup, client_teardown);
 	add_rows(t, each_path_has_its_answer, answers);
+	tcase_add_test(t, an_answer_that_is_too_large_is_a_whole_500);
 	tcase_add_test(t, a_redirect_is_not_cut);
 	tcase_add_test(t, a_redirect_forges_no_header);
 	add_rows(t, only_allowed_origins_are_told_so, origins);

@@ -40,6 +40,7 @@ struct body {
 extern struct worker the_worker;
 extern struct response got;	/* to the last request */
 extern char run_id[ID_MAX];	/* of the last run made */
+extern size_t answer_max;	/* bytes of an answer; 0: as it is */
 
 /* Checked fixture. */
 void client_setup(void);
