@@ -93,6 +93,18 @@ struct settings {
 	int runner_max_rss_mb;	/* drain and exit 0 above; 0: never */
 	int run_deadline_ms;
 
+	char *push_listen;	/* Unix socket, absolute once loaded; or loopback:port */
+	char **push_origins;	/* NULL-terminated; empty: cors_origins */
+	int push_max_sockets;	/* followed at once */
+	int push_max_per_address;	/* of them from one address; 0: no limit */
+	int push_max_frame_bytes;	/* longest message taken from a client */
+	int push_queue_messages;	/* waiting for one socket, beyond it is dropped */
+	int64_t push_queue_bytes;
+	int push_ping_ms;	/* between signs of life */
+	int push_pong_ms;	/* patience for the answer */
+	int push_poll_ms;	/* between looks for news nobody told of */
+	int push_recent_ms;	/* how long an end is told to those who come late */
+
 	enum store_sync store_sync;
 	int store_cache_kb;
 	int store_lock_wait_ms;	/* longest wait for the write turn */

@@ -16,6 +16,7 @@
 #include "err.h"
 
 #define WAKE_MAX_TEXT 64
+#define WAKE_EVENT "event "	/* then the id of a run; alone: of any run */
 
 struct wake;
 
@@ -26,11 +27,17 @@ enum err_code wake_open(const char *run_dir, const char *role,
 void wake_close(struct wake *w);	/* removes the socket */
 int wake_fd(const struct wake *w);	/* readable when somebody called */
 
+/* The next text that is there, NUL-terminated; false when there is none. */
+bool wake_next(struct wake *w, char text[WAKE_MAX_TEXT + 1]);
+
 /* Read all that is there; returns how many, and in *seen (may be NULL) whether
  * a text equal to want was among them. */
 int wake_drain(struct wake *w, const char *want, bool *seen);
 
-/* Send text ("job", "cancel", "event") to every ROLE.* of run_dir; sockets whose
+/* Tell churns-push that run_id has news. Thread-safe, never blocks. */
+void wake_send_event(const char *run_dir, const char *run_id);
+
+/* Send text ("job", "cancel", "event ID") to every ROLE.* of run_dir; sockets whose
  * process is gone (ECONNREFUSED) are removed. Thread-safe, never blocks. */
 void wake_send(const char *run_dir, const char *role, const char *text);
 

@@ -11,22 +11,8 @@
 
 #include "conf.h"
 #include "err.h"
+#include "listener.h"
 #include "service.h"
-
-/* The listening socket, and whether we made it (and its path to remove). */
-struct listener {
-	int fd;
-	char *path;		/* of a Unix socket we bound; NULL */
-};
-
-/*
- * Take the socket that a web server (fd 0) or socket activation (LISTEN_FDS)
- * hands us, else open address: the path of a Unix socket, or HOST:PORT.
- * Backlog 4096, non-blocking.
- */
-enum err_code listener_open(const char *address, struct listener *out,
-    struct err *e);
-void listener_close(struct listener *l);
 
 /*
  * Supervise until SIGTERM.  svc is taken over; opts are those it was loaded

@@ -86,7 +86,7 @@ int
 main(int argc, char **argv)
 {
 	struct arguments a = { { NULL, NULL, false }, NULL };
-	struct listener listener = { -1, NULL };
+	struct listener listener = LISTENER_INIT;
 	struct problems problems;
 	struct service svc;
 	struct err e = ERR_INIT;
@@ -111,7 +111,7 @@ main(int argc, char **argv)
 	    svc.conf->settings.log_format);
 	if (service_check_dirs(&svc, &e) != ERR_OK ||
 	    uploads_sweep(svc.conf->settings.data_dir, &e) != ERR_OK ||
-	    listener_open(a.listen != NULL ? a.listen :
+	    listener_open("api.listen", a.listen != NULL ? a.listen :
 	    svc.conf->settings.api_listen, &listener, &e) != ERR_OK) {
 		fprintf(stderr, "churns-api: %s\n", e.msg);
 		service_release(&svc);

@@ -5,6 +5,7 @@
  */
 #include "request.h"
 
+#include "access.h"
 #include "id.h"
 #include "multipart.h"
 #include "yaml.h"
@@ -130,7 +131,7 @@ request_init(struct request *r, char **envp, struct err *e)
 	if (r->idempotency_key != NULL && *r->idempotency_key == '\0')
 		r->idempotency_key = NULL;
 	r->query_text = variable_or(envp, "QUERY_STRING", "");
-	r->owner = OWNER_DEFAULT;
+	r->owner = access_owner();
 	s = variable(envp, "HTTP_X_REQUEST_ID");
 	if (s != NULL && is_sane_id(s)) {
 		snprintf(r->id, sizeof(r->id), "%s", s);

@@ -13,6 +13,7 @@
 
 #include <unistd.h>
 
+#include "access.h"
 #include "id.h"
 #include "log.h"
 #include "xalloc.h"
@@ -134,35 +135,11 @@ allowed_methods(const char *path, struct request *r, struct strbuf *out)
 
 /* --- CORS ------------------------------------------------------------------------- */
 
-/* A star in a pattern stands for one part of a host name. */
-static bool
-origin_matches(const char *pattern, const char *origin)
-{
-	const char *star = strchr(pattern, '*');
-	size_t head, tail, len = strlen(origin), i;
-
-	if (star == NULL)
-		return strcmp(pattern, origin) == 0;
-	head = (size_t)(star - pattern);
-	tail = strlen(star + 1);
-	if (len <= head + tail || strncmp(pattern, origin, head) != 0 ||
-	    strcmp(star + 1, origin + len - tail) != 0)
-		return false;
-	for (i = head; i < len - tail; i++)
-		if (!isalnum((unsigned char)origin[i]) && origin[i] != '-')
-			return false;
-	return true;
-}
-
 static bool
 origin_allowed(const struct worker *w, const char *origin)
 {
-	char **p = w->svc->conf->settings.cors_origins;
-
-	for (; p != NULL && *p != NULL; p++)
-		if (origin_matches(*p, origin))
-			return true;
-	return false;
+	return access_origin_listed(w->svc->conf->settings.cors_origins,
+	    origin);
 }
 
 static void

@@ -178,14 +178,11 @@ wake_others(const struct worker *w, const struct request *r,
     const struct response *res)
 {
 	const char *run_dir = w->svc->conf->settings.run_dir;
-	char text[WAKE_MAX_TEXT];
 
 	if (res->wake != NULL)
 		wake_send(run_dir, "runner", res->wake);
-	if (!res->told)
-		return;
-	snprintf(text, sizeof(text), "event %s", r->run_id);
-	wake_send(run_dir, "push", text);
+	if (res->told)
+		wake_send_event(run_dir, r->run_id);
 }
 
 static void

@@ -12,7 +12,7 @@
 
 #include "conf.h"
 
-#define SETTINGS_MAX 64		/* rows of the settings table */
+#define SETTINGS_MAX 96		/* rows of the settings table */
 #define MAX_KEY 64		/* bytes of a key or name in any of the files */
 #define MAX_LIST 256		/* entries of a list or map in any file */
 #define NANO_DIGITS 9		/* decimals of a dollar that are kept */

@@ -269,19 +269,38 @@ resolve(char **text, size_t skip, const char *dir)
 	*text = whole;
 }
 
+/* A path of a socket is made absolute. */
+static void
+check_address(struct loading *ld, const char *key, char **address)
+{
+	if (strchr(*address, '/') == NULL && strchr(*address, ':') != NULL)
+		return;
+	resolve(address, 0, ld->conf->settings.run_dir);
+	if (strlen(*address) > MAX_SOCKET_PATH)
+		blame(ld, key, "makes a socket path longer than the 107 bytes "
+		    "that the system allows");
+}
+
+/* Whoever reaches churns-push is believed when it says whom it speaks for, so
+ * only this host may. */
+static bool
+is_local(const char *address)
+{
+	return address[0] == '/' || strncmp(address, "127.", 4) == 0 ||
+	    strncmp(address, "localhost:", 10) == 0;
+}
+
 static void
 check_together(struct loading *ld)
 {
 	struct settings *s = &ld->conf->settings;
 
 	resolve(&s->database, strlen("sqlite:"), s->data_dir);
-	if (strchr(s->api_listen, '/') != NULL ||
-	    strchr(s->api_listen, ':') == NULL) {
-		resolve(&s->api_listen, 0, s->run_dir);
-		if (strlen(s->api_listen) > MAX_SOCKET_PATH)
-			blame(ld, "api.listen", "makes a socket path longer "
-			    "than the 107 bytes that the system allows");
-	}
+	check_address(ld, "api.listen", &s->api_listen);
+	check_address(ld, "push.listen", &s->push_listen);
+	if (!is_local(s->push_listen))
+		blame(ld, "push.listen", "must be a socket or a loopback "
+		    "address, since the web server in front is trusted");
 	if (s->runner_renew_ms > s->runner_lease_ms / 2)
 		blame(ld, "runner.renew_s",
 		    "must be at most half of runner.lease_s");

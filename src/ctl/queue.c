@@ -264,9 +264,11 @@ cmd_cancel(struct ctl *c)
 		err_set(&e, rc, "there is no run %.40s", c->operand);
 	if (rc != ERR_OK)
 		return ctl_fail(rc, &e);
-	if (outcome == CANCEL_DONE)
+	if (outcome == CANCEL_DONE) {
 		wake_send(c->service.conf->settings.run_dir, "runner",
 		    "cancel");
+		wake_send_event(c->service.conf->settings.run_dir, c->operand);
+	}
 	tell_cancelled(c, outcome, was);
 	return outcome == CANCEL_DONE || was == STATE_CANCELLED ? 0 :
 	    CTL_FAILED;

@@ -136,7 +136,7 @@ take_leases(struct runner *r, const char *holder, bool overdue)
 		log_info("leases taken", "holder=%s requeued=%d failed=%d",
 		    holder, x.requeued, x.failed);
 	if (x.failed > 0)
-		wake_send(r->settings->run_dir, "push", "event");
+		wake_send_event(r->settings->run_dir, "");
 	return ERR_OK;
 }
 

@@ -155,8 +155,7 @@ on_event(void *arg, const char *run_id)
 {
 	struct runner *r = arg;
 
-	(void)run_id;
-	wake_send(r->settings->run_dir, "push", "event");
+	wake_send_event(r->settings->run_dir, run_id);
 }
 
 static void

@@ -107,21 +107,26 @@ wake_fd(const struct wake *w)
 	return w->fd;
 }
 
+bool
+wake_next(struct wake *w, char text[WAKE_MAX_TEXT + 1])
+{
+	ssize_t n;
+
+	do
+		n = recv(w->fd, text, WAKE_MAX_TEXT, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	text[n < 0 ? 0 : n] = '\0';
+	return n >= 0;
+}
+
 int
 wake_drain(struct wake *w, const char *want, bool *seen)
 {
 	char text[WAKE_MAX_TEXT + 1];
 	bool found = false;
-	ssize_t n;
 	int count;
 
-	for (count = 0; count < MAX_DRAIN; count++) {
-		n = recv(w->fd, text, WAKE_MAX_TEXT, MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		text[n] = '\0';
+	for (count = 0; count < MAX_DRAIN && wake_next(w, text); count++) {
 		if (want != NULL && strcmp(text, want) == 0)
 			found = true;
 	}
@@ -177,4 +182,13 @@ out:
 	if (dir != NULL)
 		closedir(dir);
 	strbuf_release(&path);
+}
+
+void
+wake_send_event(const char *run_dir, const char *run_id)
+{
+	char text[WAKE_MAX_TEXT];
+
+	snprintf(text, sizeof(text), WAKE_EVENT "%s", run_id);
+	wake_send(run_dir, "push", text);
 }

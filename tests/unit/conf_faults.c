@@ -55,6 +55,8 @@ static const struct fault {
 	  "database must be sqlite:PATH, not 'postgres://x'" },
 	{ "churns.yml", "# run_dir: /run/churns", "run_dir: run/churns",
 	  "run_dir: run", "run_dir must be an absolute path" },
+	{ "churns.yml", "  listen: push.sock", "  listen: 0.0.0.0:8001",
+	  "listen: 0.0.0.0:8001", "push.listen must be a socket or a loopback address" },
 	{ "churns.yml", "  listen: api.sock", "  listen: localhost:http",
 	  "listen: localhost", "api.listen must be the path of a socket or "
 	  "host:port" },

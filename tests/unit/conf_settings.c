@@ -252,6 +252,7 @@ START_TEST(relative_places_are_resolved)
 	conf = load_good();
 	ck_assert_str_eq(conf->settings.database, "sqlite:/srv/pictures/x.db");
 	ck_assert_str_eq(conf->settings.api_listen, "/tmp/r/api.sock");
+	ck_assert_str_eq(conf->settings.push_listen, "/tmp/r/push.sock");
 	ck_assert_str_eq(conf->settings.image_helper, "/opt/churns-image");
 	conf_free(conf);
 	setenv("CHURNS_DATABASE", "sqlite:/x.db", 1);

@@ -297,6 +297,24 @@ START_TEST(a_role_is_woken_and_no_other)
 }
 END_TEST
 
+START_TEST(who_follows_runs_is_told_which_has_news)
+{
+	char text[WAKE_MAX_TEXT + 1];
+	struct wake *push = NULL;
+
+	ck_ok(wake_open(run_dir, "push", &push, &err), &err);
+	wake_send_event(run_dir, "7b0f");
+	wake_send_event(run_dir, "");
+	ck_assert(wake_next(push, text));
+	ck_assert_str_eq(text, WAKE_EVENT "7b0f");
+	ck_assert(wake_next(push, text));
+	ck_assert_str_eq(text, WAKE_EVENT);
+	ck_assert(!wake_next(push, text));
+	ck_assert_str_eq(text, "");
+	wake_close(push);
+}
+END_TEST
+
 START_TEST(nobody_there_is_no_harm)
 {
 	char missing[100];
@@ -424,6 +442,7 @@ submit_wake_case(void)
 	tcase_set_timeout(t, 20);
 	tcase_add_checked_fixture(t, wake_setup, wake_teardown);
 	tcase_add_test(t, a_role_is_woken_and_no_other);
+	tcase_add_test(t, who_follows_runs_is_told_which_has_news);
 	tcase_add_test(t, nobody_there_is_no_harm);
 	tcase_add_test(t, a_sender_never_waits_for_a_receiver_that_sleeps);
 	tcase_add_test(t, sockets_of_the_dead_are_removed);

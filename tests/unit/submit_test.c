@@ -15,6 +15,7 @@ main(void)
 	suite_add_tcase(s, submit_views_case());
 	suite_add_tcase(s, submit_service_case());
 	suite_add_tcase(s, submit_wake_case());
+	suite_add_tcase(s, submit_access_case());
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

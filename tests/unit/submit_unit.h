@@ -64,5 +64,6 @@ TCase *submit_store_case(void);
 TCase *submit_views_case(void);
 TCase *submit_service_case(void);
 TCase *submit_wake_case(void);
+TCase *submit_access_case(void);
 
 #endif

@@ -1,9 +1,8 @@
 /*
- * The listening socket.  It is opened before any worker is forked and shared by
- * all of them, non-blocking, so that a worker that loses the race for a
- * connection goes back to waiting.
+ * The listening socket.  Non-blocking, so that of several processes that share
+ * it the one that loses the race for a connection goes back to waiting.
  */
-#include "api.h"
+#include "listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,8 +89,8 @@ remove_stale(const char *path, struct err *e)
 	if (lstat(path, &st) != 0)
 		return ERR_OK;
 	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, ERR_CONFIG, "api.listen: %s exists and is not "
-		    "a socket", path);
+		return err_set(e, ERR_CONFIG, "%s exists and is not a socket",
+		    path);
 	unlink(path);
 	return ERR_OK;
 }
@@ -105,8 +104,8 @@ open_unix(const char *path, int *out_fd, struct err *e)
 	int fd = -1;
 
 	if (strlen(path) >= sizeof(sa.sun_path)) {
-		rc = err_set(e, ERR_CONFIG, "api.listen: the path %s is too "
-		    "long for a socket", path);
+		rc = err_set(e, ERR_CONFIG, "the path %s is too long for a "
+		    "socket", path);
 		goto out;
 	}
 	memcpy(sa.sun_path, path, strlen(path) + 1);
@@ -125,8 +124,7 @@ open_unix(const char *path, int *out_fd, struct err *e)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
 	    chmod(path, SOCKET_MODE) != 0 || listen(fd, BACKLOG) != 0) {
-		rc = err_set_errno(e, ERR_CONFIG, errno, "api.listen: %s",
-		    path);
+		rc = err_set_errno(e, ERR_CONFIG, errno, "%s", path);
 		goto out;
 	}
 	*out_fd = fd;
@@ -150,15 +148,15 @@ open_tcp(const char *address, int *out_fd, struct err *e)
 	int fd = -1, on = 1, status;
 
 	if (colon == NULL) {
-		rc = err_set(e, ERR_CONFIG, "api.listen: %s is neither the "
-		    "path of a socket nor HOST:PORT", address);
+		rc = err_set(e, ERR_CONFIG, "%s is neither the path of a "
+		    "socket nor HOST:PORT", address);
 		goto out;
 	}
 	*colon = '\0';
 	status = getaddrinfo(*host != '\0' ? host : NULL, colon + 1, &hints,
 	    &found);
 	if (status != 0) {
-		rc = err_set(e, ERR_CONFIG, "api.listen: %s: %s", address,
+		rc = err_set(e, ERR_CONFIG, "%s: %s", address,
 		    gai_strerror(status));
 		goto out;
 	}
@@ -168,8 +166,7 @@ open_tcp(const char *address, int *out_fd, struct err *e)
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
 	    listen(fd, BACKLOG) != 0) {
-		rc = err_set_errno(e, ERR_CONFIG, errno, "api.listen: %s",
-		    address);
+		rc = err_set_errno(e, ERR_CONFIG, errno, "%s", address);
 		goto out;
 	}
 	*out_fd = fd;
@@ -197,9 +194,10 @@ adopt(int fd, struct err *e)
 }
 
 enum err_code
-listener_open(const char *address, struct listener *out, struct err *e)
+listener_open(const char *setting, const char *address, struct listener *out,
+    struct err *e)
 {
-	struct listener l = { -1, NULL };
+	struct listener l = LISTENER_INIT;
 	enum err_code rc;
 
 	if (is_listening(STDIN_FILENO)) {
@@ -216,6 +214,7 @@ listener_open(const char *address, struct listener *out, struct err *e)
 	}
 	if (rc != ERR_OK) {
 		free(l.path);
+		err_wrap(e, "%s", setting);
 		return rc;
 	}
 	*out = l;
