@@ -35,6 +35,7 @@
 #define EXIT_CONFIG 78		/* EX_CONFIG of sysexits.h */
 #define MAX_VARIANTS 6
 #define MAX_ASPECTS 16
+#define MAX_OWN_TEMPERATURES 8
 #define MAX_STAGES 16
 
 /* --- faults ------------------------------------------------------------- */
@@ -211,12 +212,20 @@ enum purpose_id {
 	PURPOSE__COUNT
 };
 
+/* A model that does this work at a temperature of its own. */
+struct own_temperature {
+	char *model;		/* its id, or the part after the last slash */
+	double value;
+};
+
 struct purpose {
 	const struct provider *provider;	/* NULL: not configured */
 	const struct model_info *model;	/* NULL: not configured */
 	const struct provider *fallback_provider;	/* NULL: none */
 	const struct model_info *fallback_model;
 	double temperature;	/* < 0: not sent */
+	struct own_temperature own[MAX_OWN_TEMPERATURES];
+	int n_own;
 	int max_tokens;		/* 0: not sent */
 	int reasoning_max_tokens;	/* used instead when the model reasons; 0: max_tokens */
 	int timeout_ms;		/* 0: the setting */
@@ -226,6 +235,8 @@ struct purpose {
 
 const char *purpose_name(enum purpose_id id);	/* "image_eval", ... */
 bool purpose_parse(const char *name, enum purpose_id *out);
+/* What a model is to be asked at; < 0: nothing is sent. */
+double purpose_temperature(const struct purpose *p, const struct model_info *m);
 
 /* --- stage_order.yml ---------------------------------------------------- */
 

@@ -458,5 +458,9 @@ models_release(struct conf *conf)
 		free(conf->models[i].id);
 	}
 	free(conf->models);
+	for (i = 0; i < PURPOSE__COUNT; i++)
+		while (conf->purposes[i].n_own > 0)
+			free(conf->purposes[i].own[
+			    --conf->purposes[i].n_own].model);
 	free(conf->prices_as_of);
 }

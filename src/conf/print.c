@@ -88,6 +88,33 @@ add_choice(struct strbuf *out, const char *key, const char *text,
 }
 
 static void
+add_temperature(struct strbuf *out, double value)
+{
+	if (value < 0)
+		strbuf_addstr(out, "none");
+	else
+		strbuf_addf(out, "%g", value);
+}
+
+static void
+add_temperatures(struct strbuf *out, const struct purpose *p)
+{
+	int i;
+
+	strbuf_addstr(out, "    temperature: ");
+	add_temperature(out, p->temperature);
+	strbuf_addch(out, '\n');
+	for (i = 0; i < p->n_own; i++) {
+		strbuf_addstr(out, i == 0 ? "    temperature_of: { " : ", ");
+		add_quoted(out, p->own[i].model);
+		strbuf_addstr(out, ": ");
+		add_temperature(out, p->own[i].value);
+	}
+	if (p->n_own > 0)
+		strbuf_addstr(out, " }\n");
+}
+
+static void
 add_purpose(struct strbuf *out, const struct purpose *p,
     const struct purpose_side *side, const char *name)
 {
@@ -107,10 +134,7 @@ add_purpose(struct strbuf *out, const struct purpose *p,
 		add_quoted(out, p->fallback_model->id);
 		strbuf_addstr(out, " }\n");
 	}
-	if (p->temperature < 0)
-		strbuf_addstr(out, "    temperature: none\n");
-	else
-		strbuf_addf(out, "    temperature: %g\n", p->temperature);
+	add_temperatures(out, p);
 	strbuf_addf(out, "    max_tokens: %d\n    reasoning_max_tokens: %d\n"
 	    "    timeout_s: %d\n", p->max_tokens, p->reasoning_max_tokens,
 	    p->timeout_ms / 1000);

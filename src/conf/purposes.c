@@ -61,7 +61,7 @@ static const struct override {
 
 static const char *const purpose_keys[] = {
 	"provider", "model", "models", "fallback", "temperature",
-	"max_tokens", "reasoning_max_tokens", "timeout_s", NULL
+	"temperature_of", "max_tokens", "reasoning_max_tokens", "timeout_s", NULL
 };
 static const char *const fallback_keys[] = { "provider", "model", NULL };
 
@@ -326,19 +326,80 @@ read_fallback(struct loading *ld, const struct yaml_node *n, bool pictures,
 		p->fallback_provider = c.provider;
 }
 
+/* Does name mean this model, with its vendor or without? */
+static bool
+is_called(const struct model_info *m, const char *name)
+{
+	const char *slash = strrchr(m->id, '/');
+
+	return strcmp(m->id, name) == 0 ||
+	    (slash != NULL && strcmp(slash + 1, name) == 0);
+}
+
+double
+purpose_temperature(const struct purpose *p, const struct model_info *m)
+{
+	int i;
+
+	for (i = 0; i < p->n_own; i++)
+		if (is_called(m, p->own[i].model))
+			return p->own[i].value;
+	return p->temperature;
+}
+
+/* A number in its range, or "none"; what is missing leaves *out alone. */
+static void
+read_temperature(struct loading *ld, const struct yaml_node *n, double *out)
+{
+	if (n == NULL)
+		return;
+	if (n->kind == YAML_SCALAR && strcmp(n->text, "none") == 0)
+		*out = UNSENT;
+	else if (!yaml_to_num(n, out) || !(*out >= 0) ||
+	    *out > MAX_TEMPERATURE)
+		fault(ld, n->line, "%s must be a number from 0 to 2, or none",
+		    n->key);
+}
+
+static void
+read_own_temperatures(struct loading *ld, const struct yaml_node *n,
+    struct purpose *p)
+{
+	const struct yaml_node *list = yaml_get(n, "temperature_of"), *item;
+	struct own_temperature *own;
+	int i;
+
+	if (list == NULL || !is_kind(ld, list, YAML_MAP, "temperature_of"))
+		return;
+	for (item = list->first; item != NULL; item = item->next) {
+		for (i = 0; i < ld->conf->n_models; i++)
+			if (is_called(&ld->conf->models[i], item->key))
+				break;
+		if (i == ld->conf->n_models) {
+			fault(ld, item->line, "there is no model '%s' below",
+			    item->key);
+			continue;
+		}
+		if (p->n_own == MAX_OWN_TEMPERATURES) {
+			fault(ld, item->line, "temperature_of has more than "
+			    "%d models", MAX_OWN_TEMPERATURES);
+			return;
+		}
+		own = &p->own[p->n_own++];
+		own->model = xstrdup(item->key);
+		own->value = UNSENT;
+		read_temperature(ld, item, &own->value);
+	}
+}
+
 static void
 read_sampling(struct loading *ld, const struct yaml_node *n,
     struct purpose *p)
 {
-	const struct yaml_node *t = yaml_get(n, "temperature");
 	int timeout_s = 0;
 
-	if (t != NULL && !(t->kind == YAML_SCALAR &&
-	    strcmp(t->text, "none") == 0) && (!yaml_to_num(t,
-	    &p->temperature) || !(p->temperature >= 0) ||
-	    p->temperature > MAX_TEMPERATURE))
-		fault(ld, t->line, "temperature must be a number from 0 to 2, "
-		    "or none");
+	read_temperature(ld, yaml_get(n, "temperature"), &p->temperature);
+	read_own_temperatures(ld, n, p);
 	read_int(ld, n, "max_tokens", 0, MAX_TOKEN_LIMIT, &p->max_tokens);
 	read_int(ld, n, "reasoning_max_tokens", 0, MAX_TOKEN_LIMIT,
 	    &p->reasoning_max_tokens);

@@ -86,7 +86,8 @@ chat_build(struct call *c, struct call_wire *w, struct err *e)
 		.schema = req->schema,
 		.mode = cc->mode,
 		.temperature = req->temperature >= 0 ? req->temperature :
-		    c->m->conf->purposes[c->purpose].temperature,
+		    purpose_temperature(&c->m->conf->purposes[c->purpose],
+		    c->model),
 		.max_tokens = cc->limit,
 		.answered = cc->answered,
 		.complaint = cc->complaint,

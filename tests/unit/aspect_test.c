@@ -69,8 +69,6 @@ static const struct {
 	{ "B9 Gemini", "4:5", GEMINI, "3:4", NULL, true },
 	{ "B9 OpenAI", "4:5", OPENAI, "2:3", "1024x1536", true },
 
-	{ "exact where the model knows more shapes", "2:3",
-	    "gemini-2.5-flash-image", "2:3", NULL, false },
 	{ "no text", NULL, OPENAI, "1:1", "1024x1024", true },
 	{ "no numbers", "inf:nan", OPENAI, "1:1", "1024x1024", true },
 	{ "hexadecimal", "0x10:9", OPENAI, "1:1", "1024x1024", true },
@@ -93,6 +91,21 @@ START_TEST(each_aspect_is_resolved_for_its_model)
 	ck_assert_pstr_eq(choice.size, rows[_i].size);
 	ck_assert_msg((choice.reason != NULL) == rows[_i].reason, "%s: %s",
 	    rows[_i].about, choice.reason);
+}
+END_TEST
+
+/* Pinterest's shape, with a model that knows more of them. */
+START_TEST(a_model_that_knows_more_shapes_draws_them_exactly)
+{
+	struct model_info m = { .is_image = true, .n_aspects = 3, .aspects = {
+	    { (char *)(uintptr_t)"1:1", NULL },
+	    { (char *)(uintptr_t)"3:4", NULL },
+	    { (char *)(uintptr_t)"2:3", NULL } } };
+	struct aspect_choice choice = aspect_resolve("2:3", &m);
+
+	ck_assert_str_eq(choice.aspect, "2:3");
+	ck_assert_ptr_null(choice.size);
+	ck_assert_ptr_null(choice.reason);
 }
 END_TEST
 
@@ -187,6 +200,8 @@ aspect_suite(void)
 	tcase_add_unchecked_fixture(t, load_conf, drop_conf);
 	tcase_add_loop_test(t, each_aspect_is_resolved_for_its_model, 0,
 	    (int)ARRAY_LEN(rows));
+	tcase_add_test(t,
+	    a_model_that_knows_more_shapes_draws_them_exactly);
 	tcase_add_test(t, the_provider_leads_to_the_model_in_any_letter_case);
 	tcase_add_loop_test(t, a_ratio_is_width_by_height, 0,
 	    (int)ARRAY_LEN(ratios));

@@ -126,10 +126,10 @@ static const struct fault {
 	{ "models.yml", "  openai/gpt-4o: { same_as: gpt-4o }",
 	  "  openai/gpt-4o: { same_as: gpt-5 }", "same_as: gpt-5",
 	  "same_as: there is no model gpt-5 above" },
-	{ "models.yml", "{ rule: patch, factor: 2.46 }", "{ rule: patch }",
+	{ "models.yml", "{ rule: patch, factor: 1.72 }", "{ rule: patch }",
 	  "{ rule: patch }", "rule patch needs a factor above 0" },
-	{ "models.yml", "{ rule: tile, base: 65, tile: 129 }",
-	  "{ rule: tile, base: 65 }", "{ rule: tile, base: 65 }",
+	{ "models.yml", "{ rule: tile, base: 2833, tile: 5667 }",
+	  "{ rule: tile, base: 2833 }", "{ rule: tile, base: 2833 }",
 	  "rule tile needs base and tile" },
 	{ "models.yml", "      \"2:3\": 1024x1536", "      \"2/3\": 1024x1536",
 	  "\"2/3\"", "'2/3' is not an aspect such as \"3:2\"" },
@@ -138,6 +138,11 @@ static const struct fault {
 	{ "models.yml", "    answers: text\n    reasoning: yes\n  qwen",
 	  "    two_images: yes\n  qwen", "    two_images: yes\n  qwen",
 	  "two_images is for models with kind: image" },
+
+	{ "models.yml", "    output_tokens: 1290\n", "",
+	  "  gemini-2.5-flash-image-preview:\n", "image model "
+	  "gemini-2.5-flash-image-preview needs output_tokens, or its "
+	  "pictures would have no price" },
 
 	/* models.yml: purposes */
 	{ "models.yml", "    model: openai/o4-mini\n",
@@ -156,12 +161,21 @@ static const struct fault {
 	  "    model: gpt-image-1\n", "    model: gpt-image-1\n",
 	  "model gpt-image-1 makes pictures; this work needs one that "
 	  "writes" },
-	{ "models.yml", "    temperature: 0.05", "    temperature: hot",
-	  "temperature: hot", "temperature must be a number from 0 to 2, or "
+	{ "models.yml", "    temperature: 0.1\n    temperature_of",
+	  "    temperature: hot\n    temperature_of", "temperature: hot", "temperature must be a number from 0 to 2, or "
 	  "none" },
-	{ "models.yml", "    temperature: 0.05", "    temperature: 2.1",
-	  "temperature: 2.1", "temperature must be a number from 0 to 2, or "
-	  "none" },
+	{ "models.yml", "    temperature: 0.1\n    temperature_of",
+	  "    temperature: 2.1\n    temperature_of", "temperature: 2.1",
+	  "temperature must be a number from 0 to 2, or none" },
+	{ "models.yml", "temperature_of: { o4-mini: 0.05",
+	  "temperature_of: { o4-mini: warm", "temperature_of: { o4",
+	  "o4-mini must be a number from 0 to 2, or none" },
+	{ "models.yml", "temperature_of: { o4-mini: 0.05",
+	  "temperature_of: { o5-mini: 0.05", "temperature_of: { o5",
+	  "there is no model 'o5-mini' below" },
+	{ "models.yml", "temperature_of: { o4-mini: 0.05, o4-mini-high: 0.05 }",
+	  "temperature_of: 0.05", "temperature_of: 0.05",
+	  "temperature_of must be a map" },
 	{ "models.yml", "    timeout_s: 75", "    timeout: 75", "timeout: 75",
 	  "unknown key 'timeout'; did you mean 'timeout_s'?" },
 
@@ -209,10 +223,6 @@ static const struct fault {
 static const struct fault double_faults[] = {
 	{ "models.yml", "    wire: gemini", "    wires: gemini",
 	  "wires: gemini", "unknown key 'wires'; did you mean 'wire'?" },
-	{ "models.yml", "    output_tokens: 1290\n", "",
-	  "  gemini-2.5-flash-image-preview:\n", "image model "
-	  "gemini-2.5-flash-image-preview needs output_tokens, or its "
-	  "pictures would have no price" },
 	{ "models.yml", "\n  logo_eval:\n", "\n  logo_evil:\n",
 	  "  logo_evil:", "unknown key 'logo_evil'; did you mean "
 	  "'logo_eval'?" },
@@ -373,13 +383,14 @@ END_TEST
 
 START_TEST(the_openai_protocol_needs_sizes)
 {
+	add_model(MORE_SHAPES);
 	edit("models.yml", "      openai: gpt-image-1",
-	    "      openai: gemini-2.5-flash-image");
+	    "      openai: more-shapes");
 	conf_free(load_good());
 	setenv("IMAGE_GENERATION_PROVIDER", "openai", 1);
-	load_bad("models.yml", line_of("models.yml", "openai: gemini-2.5"),
-	    "provider openai is told sizes, but model gemini-2.5-flash-image "
-	    "lists none for its aspects", 1);
+	load_bad("models.yml", line_of("models.yml", "openai: more-shapes"),
+	    "provider openai is told sizes, but model more-shapes lists none "
+	    "for its aspects", 1);
 }
 END_TEST
 

@@ -26,6 +26,26 @@ static const struct {
 	  300000000 },
 };
 
+/* Whoever adds one adds a row, with where its price is from. */
+START_TEST(no_price_is_in_the_file_that_is_not_in_the_table)
+{
+	struct conf *conf = load_good();
+	size_t k;
+	int i;
+
+	for (i = 0; i < conf->n_models; i++) {
+		const struct model_info *m = &conf->models[i];
+
+		for (k = 0; k < ARRAY_LEN(prices); k++)
+			if (m->price_input == prices[k].input &&
+			    m->price_output == prices[k].output)
+				break;
+		ck_assert_msg(k < ARRAY_LEN(prices), "%s", m->id);
+	}
+	conf_free(conf);
+}
+END_TEST
+
 START_TEST(prices_are_exact_to_the_nano_dollar)
 {
 	struct conf *conf = load_good();
@@ -121,10 +141,45 @@ START_TEST(models_know_what_they_can)
 	ck_assert_ptr_null(m->aspects[0].size);
 	ck_assert_int_eq(m->image_prices[0].tokens, 1290);
 	ck_assert_str_eq(m->image_prices[0].quality, "");
-	m = conf_model(conf, "gemini-2.5-flash-image");
+	ck_assert(!m->takes_aspect);
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(a_model_of_ones_own_is_a_few_lines)
+{
+	struct conf *conf;
+	const struct model_info *m;
+
+	add_model(MORE_SHAPES);
+	conf = load_good();
+	m = conf_model(conf, "more-shapes");
 	ck_assert(m->is_image && m->takes_aspect);
-	ck_assert_int_eq(m->n_aspects, 10);
+	ck_assert_int_eq(m->n_aspects, 3);
 	ck_assert_int_eq(m->n_image_prices, 1);
+	ck_assert_int_eq(m->price_output, 31000000000);
+	conf_free(conf);
+}
+END_TEST
+
+static const struct {
+	const char *id;
+	enum answer_mode mode;
+} modes[] = {		/* D12: free text behind OpenRouter, by exact id */
+	{ "openai/o4-mini", ANSWER_JSON_OBJECT },
+	{ "openai/o4-mini-high", ANSWER_JSON_OBJECT },
+	{ "google/gemini-2.5-pro", ANSWER_JSON_OBJECT },
+	{ "openai/gpt-4.1", ANSWER_JSON_SCHEMA },
+	{ "openai/gpt-4.1-mini", ANSWER_JSON_SCHEMA },
+	{ "o4-mini", ANSWER_JSON_SCHEMA },
+};
+
+START_TEST(some_models_are_not_trusted_with_a_schema)
+{
+	struct conf *conf = load_good();
+
+	ck_assert_int_eq(conf_model(conf, modes[_i].id)->answer_mode,
+	    modes[_i].mode);
 	conf_free(conf);
 }
 END_TEST
@@ -152,7 +207,7 @@ static const struct {
 	{ PURPOSE_IMAGE_GENERATION, "image_generation", "gemini",
 	  "gemini-2.5-flash-image-preview", -1, 0, 0 },
 	{ PURPOSE_IMAGE_ASSESSMENT, "image_assessment", "openrouter",
-	  "openai/o4-mini", 0.05, 2500, 6000 },
+	  "openai/o4-mini", 0.1, 2500, 6000 },
 	{ PURPOSE_CAPTION, "caption", "openrouter", "openai/gpt-4.1", 0.3,
 	  3000, 8000 },
 };
@@ -175,6 +230,49 @@ START_TEST(each_purpose_has_its_model_and_parameters)
 	    purposes[_i].reasoning_max_tokens);
 	ck_assert_int_eq(p->line, line_of("models.yml", entry) + 1);
 	free(entry);
+	conf_free(conf);
+}
+END_TEST
+
+static const struct {
+	const char *id;
+	double temperature;
+	bool sent;		/* the model takes one */
+} assessors[] = {		/* J23 */
+	{ "openai/o4-mini", 0.05, true },
+	{ "openai/o4-mini-high", 0.05, true },
+	{ "o4-mini", 0.05, false },
+	{ "openai/gpt-4.1", 0.1, true },
+	{ "google/gemini-2.5-pro", 0.1, true },
+	{ "openai/gpt-4o", 0.1, true },
+};
+
+START_TEST(an_assessment_has_the_temperature_of_its_model)
+{
+	struct conf *conf = load_good();
+	const struct model_info *m = conf_model(conf, assessors[_i].id);
+
+	ck_assert_double_eq(purpose_temperature(
+	    &conf->purposes[PURPOSE_IMAGE_ASSESSMENT], m),
+	    assessors[_i].temperature);
+	ck_assert_int_eq(m->takes_temperature, assessors[_i].sent);
+	/* One question more after an answer that cannot be used. */
+	ck_assert_int_ge(conf->settings.validation_retries, 1);
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(a_model_can_be_asked_without_a_temperature)
+{
+	const struct purpose *p;
+	struct conf *conf;
+
+	edit("models.yml", "o4-mini: 0.05, o4-mini-high: 0.05",
+	    "o4-mini: none");
+	conf = load_good();
+	p = &conf->purposes[PURPOSE_IMAGE_ASSESSMENT];
+	ck_assert_double_lt(purpose_temperature(p, p->model), 0);
+	ck_assert_double_eq(purpose_temperature(p, p->fallback_model), 0.1);
 	conf_free(conf);
 }
 END_TEST
@@ -250,13 +348,14 @@ START_TEST(each_pair_of_variables_reaches_its_purposes_and_no_other)
 	int i;
 
 	setenv(provider, "OpenAI", 1);
-	setenv(id, "o3", 1);
+	setenv(id, "o4-mini", 1);
 	conf = load_good();
 	for (i = 0; i < PURPOSE__COUNT; i++) {
 		reached = i >= (int)prefixes[_i].first &&
 		    i <= (int)prefixes[_i].last;
 		ck_assert_int_eq(
-		    strcmp(conf->purposes[i].model->id, "o3") == 0, reached);
+		    strcmp(conf->purposes[i].model->id, "o4-mini") == 0,
+		    reached);
 		ck_assert_int_eq(strcmp(conf->purposes[i].provider->name,
 		    "openai") == 0, reached);
 	}
@@ -296,12 +395,12 @@ START_TEST(a_model_listed_under_its_bare_name_keeps_the_id_that_was_asked_for)
 	struct conf *conf;
 	const struct model_info *m;
 
-	setenv("CAPTION_MODEL_ID", "azure/gpt-4.5", 1);
+	setenv("CAPTION_MODEL_ID", "azure/gpt-4o", 1);
 	conf = load_good();
 	m = conf->purposes[PURPOSE_CAPTION].model;
-	ck_assert_str_eq(m->id, "azure/gpt-4.5");
-	ck_assert_int_eq(m->price_input, 75000000000);
-	ck_assert_ptr_eq(m, conf_model(conf, "azure/gpt-4.5"));
+	ck_assert_str_eq(m->id, "azure/gpt-4o");
+	ck_assert_int_eq(m->price_input, 5000000000);
+	ck_assert_ptr_eq(m, conf_model(conf, "azure/gpt-4o"));
 	conf_free(conf);
 }
 END_TEST
@@ -419,7 +518,7 @@ START_TEST(missing_keys_are_named_with_the_purposes_that_need_them)
 	strbuf_reset(&out);
 	conf_summary(conf, &out);
 	ck_assert_str_eq(out.buf, "clients configured 8 of 10, keys 1 of 3, "
-	    "27 models, prices as of 2025-09-01");
+	    "17 models, prices as of 2025-09-01");
 	conf_free(conf);
 	strbuf_release(&out);
 }
@@ -439,7 +538,7 @@ START_TEST(servers_without_a_key_and_simulated_ones_need_none)
 	ck_assert(!conf->purposes[PURPOSE_IMAGE_GENERATION].missing_key);
 	conf_summary(conf, &out);
 	ck_assert_str_eq(out.buf, "clients configured 10 of 10, keys 0 of 0, "
-	    "simulated gemini, 27 models, prices as of 2025-09-01");
+	    "simulated gemini, 17 models, prices as of 2025-09-01");
 	conf_free(conf);
 	strbuf_release(&out);
 }
@@ -498,13 +597,22 @@ conf_models_case(void)
 	tcase_add_checked_fixture(tc, conf_setup, conf_teardown);
 	tcase_add_loop_test(tc, prices_are_exact_to_the_nano_dollar, 0,
 	    ARRAY_LEN(prices));
+	tcase_add_test(tc,
+	    no_price_is_in_the_file_that_is_not_in_the_table);
 	tcase_add_test(tc, a_price_keeps_its_ninth_decimal);
 	tcase_add_test(tc, free_models_are_marked_and_cost_nothing);
 	tcase_add_test(tc,
 	    models_are_found_by_exact_id_then_behind_the_slash);
 	tcase_add_test(tc, models_know_what_they_can);
+	tcase_add_test(tc, a_model_of_ones_own_is_a_few_lines);
+	tcase_add_loop_test(tc, some_models_are_not_trusted_with_a_schema, 0,
+	    ARRAY_LEN(modes));
 	tcase_add_loop_test(tc, each_purpose_has_its_model_and_parameters, 0,
 	    ARRAY_LEN(purposes));
+	tcase_add_loop_test(tc,
+	    an_assessment_has_the_temperature_of_its_model, 0,
+	    ARRAY_LEN(assessors));
+	tcase_add_test(tc, a_model_can_be_asked_without_a_temperature);
 	tcase_add_loop_test(tc,
 	    variables_override_provider_and_model_of_both_strategy_calls, 0,
 	    ARRAY_LEN(overrides));

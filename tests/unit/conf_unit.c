@@ -78,6 +78,19 @@ edit(const char *name, const char *old, const char *new)
 	free(path);
 }
 
+void
+add_model(const char *entry)
+{
+	struct strbuf text = STRBUF_INIT(MAX_FILE);
+	char *path = path_of("models.yml");
+
+	read_into(path, &text);
+	strbuf_addstr(&text, entry);
+	write_text(path, text.buf);
+	strbuf_release(&text);
+	free(path);
+}
+
 int
 line_of(const char *name, const char *text)
 {

@@ -22,6 +22,12 @@ void put(const char *name, const char *text);
 void drop(const char *name);
 /* Replace the one place where old stands in the file by new. */
 void edit(const char *name, const char *old, const char *new);
+/* Append an entry to models.yml. */
+void add_model(const char *entry);
+#define MORE_SHAPES "  more-shapes:\n"					\
+	"    same_as: gemini-2.5-flash-image-preview\n"			\
+	"    price: { input: 0.4, output: 31 }\n"			\
+	"    aspect_parameter: yes\n    aspects: [\"1:1\", \"2:3\", \"21:9\"]\n"
 /* 1-based line of the first place where text stands in the file. */
 int line_of(const char *name, const char *text);
 
