@@ -33,6 +33,9 @@
 
 struct prompt_set;
 
+/* The second of these: whatever a stage could make of it, the job stops. */
+bool stops_job(enum err_code rc);
+
 struct stage_env {
 	const struct conf *conf;
 	struct model *model;

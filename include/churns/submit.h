@@ -20,6 +20,7 @@
 #include "json.h"
 #include "service.h"
 #include "store.h"
+#include "utf8.h"
 
 #define FORM_MAX_FIELDS 100
 #define FORM_MAX_FILES 4
@@ -66,8 +67,6 @@ enum err_code form_add(struct form *f, const char *name, const char *value,
  * name is to be freed, and unlinked unless a form or request takes it over. */
 enum err_code upload_create(int uploads_dirfd, char **name, int *fd,
     struct err *e);
-/* Unicode code points; -1 when s is not UTF-8. */
-int64_t utf8_length(const char *s, size_t len);
 
 /* --- faults ------------------------------------------------------------------ */
 

@@ -11,23 +11,10 @@
 #include <json-c/json.h>
 
 #include "err.h"
+#include "utf8.h"
 
 #define JSON_NUMBER_MAX 40	/* bytes of a number we write, with the NUL */
 #define JSON_EXACT_MAX 9007199254740992.0	/* 2^53: no gaps up to here */
-
-/*
- * Length of the UTF-8 character s starts with, when it is whole within n
- * bytes and well-formed (no overlong form, no surrogate, at most U+10FFFF);
- * otherwise 0.
- */
-size_t utf8_char_len(const char *s, size_t n);
-
-/* Is all of s well-formed UTF-8? */
-bool utf8_is_valid(const char *s, size_t n);
-
-/* The largest length <= n at which s can be cut without splitting a
- * character.  Malformed bytes count as characters of their own. */
-size_t utf8_cut(const char *s, size_t n);
 
 /*
  * The second way of file_open_beneath(), used where openat2(2) is refused:

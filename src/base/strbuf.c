@@ -15,86 +15,12 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "internal.h"
+#include "utf8.h"
 #include "xalloc.h"
 
 #define ALLOC_FIRST 64
 
 char strbuf_empty[1] = "";
-
-size_t
-utf8_char_len(const char *s, size_t n)
-{
-	const unsigned char *u = (const unsigned char *)s;
-	unsigned char low = 0x80, high = 0xbf;	/* range of the second byte */
-	size_t len, i;
-
-	if (n == 0)
-		return 0;
-	if (u[0] < 0x80)
-		return 1;
-	if (u[0] >= 0xc2 && u[0] <= 0xdf)
-		len = 2;
-	else if (u[0] >= 0xe0 && u[0] <= 0xef)
-		len = 3;
-	else if (u[0] >= 0xf0 && u[0] <= 0xf4)
-		len = 4;
-	else
-		return 0;
-	if (n < len)
-		return 0;
-	if (u[0] == 0xe0)
-		low = 0xa0;
-	else if (u[0] == 0xed)
-		high = 0x9f;
-	else if (u[0] == 0xf0)
-		low = 0x90;
-	else if (u[0] == 0xf4)
-		high = 0x8f;
-	if (u[1] < low || u[1] > high)
-		return 0;
-	for (i = 2; i < len; i++)
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
-
-bool
-utf8_is_valid(const char *s, size_t n)
-{
-	size_t i, len;
-
-	for (i = 0; i < n; i += len) {
-		len = utf8_char_len(s + i, n - i);
-		if (len == 0)
-			return false;
-	}
-	return true;
-}
-
-size_t
-utf8_cut(const char *s, size_t n)
-{
-	size_t start = n;
-
-	/* s[n] may be beyond the string: only what is before it is read. */
-	while (start > 0 && n - start < 4) {
-		start--;
-		if (((unsigned char)s[start] & 0xc0) != 0x80)
-			break;
-	}
-	if (n - start == 0 || (unsigned char)s[start] < 0xc2)
-		return n;
-	if (utf8_char_len(s + start, n - start) > 0)
-		return n;
-	/* A lead byte without its rest: cut before it, if a rest is what is
-	 * missing and not that the byte never led anywhere. */
-	if ((unsigned char)s[start] >= 0xf0)
-		return n - start < 4 ? start : n;
-	if ((unsigned char)s[start] >= 0xe0)
-		return n - start < 3 ? start : n;
-	return n - start < 2 ? start : n;
-}
 
 /* Make room for len more bytes and the NUL; false when that is too much. */
 static bool
@@ -290,7 +216,7 @@ strbuf_add_json_escaped(struct strbuf *sb, const char *s, size_t len)
 			continue;
 		strbuf_add(sb, s + plain, i - plain);
 		if (n == 0)
-			strbuf_addstr(sb, "\xef\xbf\xbd");
+			strbuf_addstr(sb, UTF8_REPLACEMENT);
 		else
 			add_json_control(sb, (unsigned char)s[i]);
 		n = 1;

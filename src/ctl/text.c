@@ -34,19 +34,6 @@ print_json(struct json_object *o)
 
 /* --- cleaning ------------------------------------------------------------- */
 
-/* Bytes of the character at s; 0 when there is none. */
-static size_t
-char_length(const char *s)
-{
-	size_t n;
-
-	if ((unsigned char)*s < 0x80)
-		return 1;
-	for (n = 1; n < 4 && ((unsigned char)s[n] & 0xc0) == 0x80; n++)
-		continue;
-	return utf8_length(s, n) == 1 ? n : 0;
-}
-
 /* U+0000 to U+001F, U+007F to U+009F. */
 static bool
 is_control(const char *s)
@@ -73,7 +60,7 @@ add_plain(struct strbuf *out, const char *s, int max_chars)
 			strbuf_addstr(out, "...");
 			return;
 		}
-		n = char_length(s);
+		n = utf8_char_len(s, strnlen(s, 4));
 		if (*s == '\n' || *s == '\t' || *s == '\r')
 			strbuf_addch(out, ' ');
 		else if (n == 0 || is_control(s))

@@ -17,10 +17,12 @@
 #include "clock.h"
 #include "log.h"
 #include "provider.h"
+#include "utf8.h"
 #include "xalloc.h"
 
 #define MAX_ANSWERED_BYTES 8192	/* of the unusable answer that is sent back */
 #define MAX_COMPLAINT_BYTES 16384
+#define MAX_LINE_BYTES 500	/* of one violation */
 #define GUESSED_COMPLETION 1000	/* tokens, where there is no limit */
 
 struct chat_call {
@@ -193,17 +195,6 @@ read_value(const struct chat_call *cc, const struct strbuf *text,
 	return fault;
 }
 
-/* The longest head of s of at most max bytes that ends between characters. */
-static size_t
-head_len(const char *s, size_t len, size_t max)
-{
-	if (len <= max)
-		return len;
-	while (max > 0 && ((unsigned char)s[max] & 0xc0) == 0x80)
-		max--;
-	return max;
-}
-
 /* What the model is told about its answer. */
 static char *
 complaint_about(enum model_fault fault, const struct strbuf *violations)
@@ -222,8 +213,8 @@ complaint_about(enum model_fault fault, const struct strbuf *violations)
 		    "wrong with it:");
 	while (*line != '\0' && sb.len < MAX_COMPLAINT_BYTES) {
 		len = strcspn(line, "\n");
-		strbuf_addf(&sb, "\n- %.*s", (int)head_len(line, len, 500),
-		    line);
+		strbuf_addf(&sb, "\n- %.*s", (int)utf8_cut(line,
+		    len < MAX_LINE_BYTES ? len : MAX_LINE_BYTES), line);
 		line += len;
 		line += *line == '\n' ? 1 : 0;
 	}
@@ -256,8 +247,9 @@ chat_judge(struct call *c, const struct call_row *row,
 	forget_complaint(cc);
 	if (fault != FAULT_TRUNCATED && fault != FAULT_CONTENT_POLICY) {
 		if (fault != FAULT_EMPTY)
-			cc->answered = xstrndup(text.buf, head_len(text.buf,
-			    text.len, MAX_ANSWERED_BYTES));
+			cc->answered = xstrndup(text.buf, utf8_cut(text.buf,
+			    text.len < MAX_ANSWERED_BYTES ? text.len :
+			    MAX_ANSWERED_BYTES));
 		cc->complaint = complaint_about(fault, &violations);
 	}
 out:

@@ -24,6 +24,7 @@
 #include "aspect.h"
 #include "file.h"
 #include "provider.h"
+#include "utf8.h"
 #include "xalloc.h"
 
 #define NO_IMAGE_RETRIES 1
@@ -366,21 +367,11 @@ make_calls_dir(int run_dirfd, struct err *e)
 	return ERR_OK;
 }
 
-/* Characters, not bytes; prompts are UTF-8. */
-static size_t
-count_characters(const char *s)
-{
-	size_t n = 0;
-
-	for (; *s != '\0'; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
 static enum err_code
 check_request(const struct image_request *req, struct err *e)
 {
-	size_t n = req->prompt != NULL ? count_characters(req->prompt) : 0;
+	size_t n = req->prompt != NULL ?
+	    utf8_count(req->prompt, strlen(req->prompt)) : 0;
 
 	if (n > 0 && n <= MAX_IMAGE_PROMPT_CHARS &&
 	    req->n_inputs >= 0 && req->n_inputs <= MODEL_MAX_IMAGES)

@@ -15,20 +15,7 @@
 #include "answer.h"
 #include "json.h"
 #include "strbuf.h"
-
-/* --- utf8.c -------------------------------------------------------------- */
-
-#define UTF8_REPLACEMENT "\xef\xbf\xbd"		/* U+FFFD */
-
-/* Bytes of the well-formed character s begins with; 0 when there is none. */
-size_t char_len(const char *s, size_t n);
-
-/* Append s; what is not UTF-8, and NUL, becomes U+FFFD. True when nothing had
- * to be replaced. */
-bool add_clean(struct strbuf *sb, const char *s, size_t n);
-
-/* Characters of a well-formed string. */
-size_t count_chars(const char *s, size_t n);
+#include "utf8.h"
 
 /* --- scan.c -------------------------------------------------------------- */
 

@@ -301,7 +301,7 @@ check_string(struct walk *w, const struct schema *s,
 
 	text = string_of(v, &len);
 	/* White space alone says nothing. */
-	chars = json_is_blank(v) ? 0 : count_chars(text, len);
+	chars = json_is_blank(v) ? 0 : utf8_count(text, len);
 	if (s->min_length.set && (double)chars < s->min_length.value) {
 		if (chars == 0)
 			fault(w, "is empty");

@@ -243,10 +243,10 @@ read_odd_char(struct reader *r)
 	const char *s = r->text + r->at;
 	size_t n;
 
-	n = char_len(s, r->len - r->at);
+	n = utf8_char_len(s, r->len - r->at);
 	if (n == 0)
 		n = 1;
-	if (!add_clean(&r->word, s, n) || (unsigned char)*s < 0x20)
+	if (!utf8_add_clean(&r->word, s, n) || (unsigned char)*s < 0x20)
 		r->strict = false;
 	return n;
 }
@@ -423,7 +423,7 @@ read_word(struct reader *r, struct json_object **out)
 		r->at++;
 	if (bad)
 		return false;
-	add_clean(&r->word, r->text + from, r->at - from);
+	utf8_add_clean(&r->word, r->text + from, r->at - from);
 	strbuf_trim(&r->word);
 	for (i = 0; i < r->word.len && !sound; i++)
 		sound = isalnum((unsigned char)r->word.buf[i]) ||
@@ -492,7 +492,7 @@ read_key(struct reader *r, char **out)
 			return false;
 		r->strict = false;
 		strbuf_reset(&r->word);
-		add_clean(&r->word, r->text + from, r->at - from);
+		utf8_add_clean(&r->word, r->text + from, r->at - from);
 	}
 	skip(r);
 	if (peek(r) != ':')

@@ -1,5 +1,5 @@
 /*
- * What stages may call, and how their warnings look.
+ * What stages may call, what their failures mean, and how their warnings look.
  *
  * A warning is for the person who asked for the run: something went less well
  * than it should have, and this is what it means for the result.  Stages know
@@ -9,6 +9,32 @@
 #include "stage.h"
 
 #include "internal.h"
+
+bool
+stops_job(enum err_code rc)
+{
+	switch (rc) {
+	case ERR_CANCELLED:
+	case ERR_LOST:
+	case ERR_BUSY:
+	case ERR_FULL:
+	case ERR_SYSTEM:
+	case ERR_TIMEOUT:
+		return true;
+	case ERR_OK:
+	case ERR_INVALID:
+	case ERR_TYPE:
+	case ERR_FORBIDDEN:
+	case ERR_NOT_FOUND:
+	case ERR_CONFLICT:
+	case ERR_TOO_LARGE:
+	case ERR_MODEL:
+	case ERR_CONFIG:
+	case ERR__COUNT:
+		break;
+	}
+	return false;
+}
 
 /* The same thing is said once, however often a stage meets it. */
 static bool

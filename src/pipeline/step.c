@@ -21,33 +21,6 @@ attempt_release(struct attempt *a)
 	memset(a, 0, sizeof(*a));
 }
 
-/* Is this failure not the stage's own doing? Then the whole job has to stop. */
-static bool
-must_stop(enum err_code rc)
-{
-	switch (rc) {
-	case ERR_CANCELLED:
-	case ERR_LOST:
-	case ERR_BUSY:
-	case ERR_FULL:
-	case ERR_SYSTEM:
-	case ERR_TIMEOUT:
-		return true;
-	case ERR_OK:
-	case ERR_INVALID:
-	case ERR_TYPE:
-	case ERR_FORBIDDEN:
-	case ERR_NOT_FOUND:
-	case ERR_CONFLICT:
-	case ERR_TOO_LARGE:
-	case ERR_MODEL:
-	case ERR_CONFIG:
-	case ERR__COUNT:
-		break;
-	}
-	return false;
-}
-
 /* One value against the schema of what the stage tells. */
 static enum err_code
 check_value(const struct schema *s, const struct json_object *value,
@@ -202,7 +175,7 @@ step_attempt(struct work *k, int at, const struct context *c,
 	rc = stage->exec(&env, c, &output, &why);
 	if (rc != ERR_OK)
 		why.code = rc;
-	if (rc != ERR_OK && (must_stop(rc) ||
+	if (rc != ERR_OK && (stops_job(rc) ||
 	    cancel_code(k->cancel) != ERR_OK)) {
 		if (e != NULL)
 			*e = why;

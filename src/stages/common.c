@@ -143,32 +143,6 @@ chat_call_release(struct chat_call *k)
 	strbuf_release(&k->user);
 }
 
-bool
-stops_job(enum err_code rc)
-{
-	switch (rc) {
-	case ERR_CANCELLED:
-	case ERR_LOST:
-	case ERR_BUSY:
-	case ERR_FULL:
-	case ERR_SYSTEM:
-	case ERR_TIMEOUT:
-		return true;
-	case ERR_OK:
-	case ERR_INVALID:
-	case ERR_TYPE:
-	case ERR_FORBIDDEN:
-	case ERR_NOT_FOUND:
-	case ERR_CONFLICT:
-	case ERR_TOO_LARGE:
-	case ERR_MODEL:
-	case ERR_CONFIG:
-	case ERR__COUNT:
-		break;
-	}
-	return false;
-}
-
 void
 result_note(struct stage_env *env, const struct call_result *r)
 {

@@ -154,8 +154,6 @@ enum err_code chat_call_render(struct chat_call *k,
     const struct stage_env *env, const char *prompt, const struct vars *v,
     struct err *e);
 void chat_call_release(struct chat_call *k);
-/* Not this stage's doing: the job stops, nothing is degraded (stage.h). */
-bool stops_job(enum err_code rc);
 /* Note what a result says beyond its value. */
 void result_note(struct stage_env *env, const struct call_result *r);
 

@@ -8,6 +8,7 @@
  */
 #include "common.h"
 
+#include "utf8.h"
 #include "xalloc.h"
 
 #define CUT_LOOK_BACK 40	/* code points given up to end at a blank */
@@ -41,12 +42,7 @@ is_follower(char c)
 size_t
 text_chars(const char *s)
 {
-	size_t n = 0;
-
-	for (; *s != '\0'; s++)
-		if (!is_follower(*s))
-			n++;
-	return n;
+	return utf8_count(s, strlen(s));
 }
 
 /* Narrow s[0..n) to what is between blanks, quotes and a last full stop. */

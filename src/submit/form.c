@@ -202,39 +202,6 @@ json_weight(const char *text, size_t len)
 	return n;
 }
 
-int64_t
-utf8_length(const char *s, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)s, *end = p + len;
-	int64_t n = 0;
-	int more, i;
-
-	while (p < end) {
-		if (*p < 0x80)
-			more = 0;
-		else if (*p >= 0xc2 && *p <= 0xdf)
-			more = 1;
-		else if (*p >= 0xe0 && *p <= 0xef)
-			more = 2;
-		else if (*p >= 0xf0 && *p <= 0xf4)
-			more = 3;
-		else
-			return -1;
-		if (end - p <= more)
-			return -1;
-		/* Overlong forms, surrogates and what is beyond U+10FFFF. */
-		if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-		    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-			return -1;
-		for (i = 1; i <= more; i++)
-			if ((p[i] & 0xc0) != 0x80)
-				return -1;
-		p += more + 1;
-		n++;
-	}
-	return n;
-}
-
 /* --- faults ------------------------------------------------------------------- */
 
 void

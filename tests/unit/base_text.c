@@ -356,6 +356,36 @@ START_TEST(utf8_characters_are_measured)
 	if (*s != '\0')
 		ck_assert_int_eq(utf8_is_valid(s, strlen(s)),
 		    utf8_rows[_i].want > 0);
+	ck_assert_int_eq(utf8_length(s, strlen(s)), *s == '\0' ? 0 :
+	    utf8_rows[_i].want > 0 ? 1 : -1);
+}
+END_TEST
+
+static const struct {
+	const char *in;
+	size_t len;
+	const char *out;	/* NULL: as it is */
+	size_t count;		/* characters of out */
+} clean_rows[] = {
+	{ "", 0, NULL, 0 },
+	{ "caf\xc3\xa9", 5, NULL, 4 },
+	{ "\xf0\x9f\x98\x80!", 5, NULL, 2 },
+	{ "a\0b", 3, "a" UTF8_REPLACEMENT "b", 3 },
+	{ "\xff\xfe", 2, UTF8_REPLACEMENT UTF8_REPLACEMENT, 2 },
+	{ "x\xe2\x82", 3, "x" UTF8_REPLACEMENT UTF8_REPLACEMENT, 3 },
+};
+
+START_TEST(what_is_not_utf8_is_replaced_and_said)
+{
+	const char *want = clean_rows[_i].out != NULL ? clean_rows[_i].out :
+	    clean_rows[_i].in;
+	struct strbuf sb = STRBUF_INIT(100);
+
+	ck_assert_int_eq(utf8_add_clean(&sb, clean_rows[_i].in,
+	    clean_rows[_i].len), clean_rows[_i].out == NULL);
+	ck_assert_str_eq(sb.buf, want);
+	ck_assert_uint_eq(utf8_count(sb.buf, sb.len), clean_rows[_i].count);
+	strbuf_release(&sb);
 }
 END_TEST
 
@@ -551,6 +581,7 @@ strbuf_case(void)
 	add_rows(tc, trimming_takes_white_space_from_both_ends, trim_rows);
 	add_rows(tc, json_escapes_leave_a_valid_string, escape_rows);
 	add_rows(tc, utf8_characters_are_measured, utf8_rows);
+	add_rows(tc, what_is_not_utf8_is_replaced_and_said, clean_rows);
 	tcase_add_test(tc, a_cut_never_splits_a_character);
 	return tc;
 }
