@@ -16,11 +16,8 @@
 
 #include "file.h"
 #include "xalloc.h"
-#include "yaml.h"
 
-#define MAX_AGE_S 3600
-#define ETAG_MAX 64
-#define HTTP_DATE_MAX 40
+#define MAX_AGE_S (7 * 24 * 3600)	/* what was deleted should not stay for ever */
 
 static const struct {
 	const char *extension, *type;
@@ -61,128 +58,105 @@ is_hidden(const char *path)
 	    strstr(path, "/.tmp-") != NULL;
 }
 
+/*
+ * A picture is written once and under a new name each time; what is told about
+ * a run is written again while it grows.
+ */
 static void
-http_date(time_t t, char out[HTTP_DATE_MAX])
+put_caching(struct response *res, const char *path)
 {
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	strftime(out, HTTP_DATE_MAX, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	if (strncmp(type_of(path), "image/", 6) == 0)
+		response_header(res, "Cache-Control",
+		    "private, max-age=%d, immutable", MAX_AGE_S);
+	else
+		response_header(res, "Cache-Control", "private, no-cache");
 }
 
 static void
-put_headers(struct response *res, const char *path, const struct stat *st,
-    char etag[ETAG_MAX])
+put_headers(struct response *res, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char name[FILE_NAME_MAX];
 
-	snprintf(etag, ETAG_MAX, "\"%llx-%llx\"",
-	    (unsigned long long)st->st_size,
-	    (unsigned long long)(st->st_mtim.tv_sec * 1000000000LL +
-	    st->st_mtim.tv_nsec));
 	file_safe_name(slash != NULL ? slash + 1 : path, name);
 	response_header(res, "Content-Type", "%s", type_of(path));
 	response_header(res, "Content-Disposition",
 	    "attachment; filename=\"%s\"", name);
-	response_header(res, "Cache-Control", "private, max-age=%d",
-	    MAX_AGE_S);
+	put_caching(res, path);
 }
 
-static bool
-etag_matches(const char *header, const char *etag)
+static void
+put_validators(struct response *res, const struct validators *v)
 {
-	return header != NULL &&
-	    (strcmp(header, "*") == 0 || strstr(header, etag) != NULL);
+	char date[HTTP_DATE_MAX];
+
+	http_date_format(v->modified_s, date);
+	response_header(res, "ETag", "%s", v->tag);
+	response_header(res, "Last-Modified", "%s", date);
+	response_header(res, "Accept-Ranges", "bytes");
 }
 
-static bool
-is_digits(const char *s)
+/* All of the file, or the part that was asked for; fd is taken over. */
+static void
+send_bytes(struct request *r, struct response *res, int fd, int64_t size,
+    const struct validators *v)
 {
-	return s[strspn(s, "0123456789")] == '\0';
-}
+	enum range_kind range = RANGE_WHOLE;
 
-/*
- * One range of a file: true when it can be satisfied. Several ranges, another
- * unit, or what is no range are answered with the whole file, as RFC 9110 has
- * it.
- */
-static bool
-read_range(const char *header, int64_t size, int64_t *first, int64_t *length,
-    bool *whole)
-{
-	char from[24] = "", to[24] = "";
-	int64_t a = 0, b = size - 1;
-	const char *dash;
-
-	*whole = true;
-	if (strncmp(header, "bytes=", 6) != 0 || strchr(header, ',') != NULL)
-		return true;
-	header += 6;
-	dash = strchr(header, '-');
-	if (dash == NULL || dash - header >= (int)sizeof(from) ||
-	    strlen(dash + 1) >= sizeof(to))
-		return true;
-	memcpy(from, header, (size_t)(dash - header));
-	memcpy(to, dash + 1, strlen(dash + 1) + 1);
-	if (!is_digits(from) || !is_digits(to) ||
-	    (*from != '\0' && !parse_int(from, &a)) ||
-	    (*to != '\0' && !parse_int(to, &b)) ||
-	    (*from == '\0' && *to == '\0') ||
-	    (*from != '\0' && *to != '\0' && b < a))
-		return true;
-	*whole = false;
-	if (*from == '\0') {	/* the last b bytes */
-		if (b <= 0)
-			return false;
-		a = b >= size ? 0 : size - b;
-		b = size - 1;
+	res->file_fd = fd;
+	res->file_length = size;
+	if (r->method == METHOD_GET)	/* HEAD knows no ranges */
+		range = range_check(&r->conditions, v, size,
+		    &res->file_offset, &res->file_length);
+	switch (range) {
+	case RANGE_WHOLE:
+		break;
+	case RANGE_PART:
+		res->status = 206;
+		response_header(res, "Content-Range", "bytes %lld-%lld/%lld",
+		    (long long)res->file_offset, (long long)(res->file_offset +
+		    res->file_length - 1), (long long)size);
+		break;
+	case RANGE_OUTSIDE:
+		response_reset(res);
+		response_error(res, 416, "The range is outside the file.");
+		response_header(res, "Content-Range", "bytes */%lld",
+		    (long long)size);
+		return;
 	}
-	if (a >= size)
-		return false;
-	*first = a;
-	*length = (b < size ? b : size - 1) - a + 1;
-	return true;
+	put_validators(res, v);
 }
 
 /* The bytes go through us: ranges and conditions are ours to answer. */
 static void
 send_direct(struct request *r, struct response *res, int fd,
-    const struct stat *st, const char *etag)
+    const struct stat *st)
 {
-	char date[HTTP_DATE_MAX];
-	bool whole = true;
+	struct validators v = { NULL, st->st_mtim.tv_sec };
+	char tag[TAG_MAX];
 
-	http_date(st->st_mtime, date);
-	response_header(res, "ETag", "%s", etag);
-	response_header(res, "Last-Modified", "%s", date);
-	response_header(res, "Accept-Ranges", "bytes");
-	if (etag_matches(r->if_none_match, etag)) {
+	snprintf(tag, sizeof(tag), "\"%llx-%llx\"",
+	    (unsigned long long)st->st_size,
+	    (unsigned long long)(st->st_mtim.tv_sec * 1000000000LL +
+	    st->st_mtim.tv_nsec));
+	v.tag = tag;
+	switch (conditions_check(&r->conditions, &v)) {
+	case VERDICT_GO_ON:
+		send_bytes(r, res, fd, st->st_size, &v);
+		return;
+	case VERDICT_NOT_MODIFIED:
+		response_reset(res);
 		res->status = 304;
-		close(fd);
-		return;
+		put_caching(res, r->params[1]);
+		put_validators(res, &v);
+		break;
+	case VERDICT_FAILED:
+		response_reset(res);
+		response_error(res, 412, "The file is not the one that the "
+		    "condition names.");
+		break;
 	}
-	res->file_offset = 0;
-	res->file_length = st->st_size;
-	if (r->range != NULL && (r->if_range == NULL ||
-	    strcmp(r->if_range, etag) == 0) && !read_range(r->range, st->st_size,
-	    &res->file_offset, &res->file_length, &whole)) {
-		/* The answer is no longer the file, nor named like it. */
-		strbuf_reset(&res->headers);
-		response_header(res, "Content-Range", "bytes */%lld",
-		    (long long)st->st_size);
-		close(fd);
-		response_error(res, 416, "The range is outside the file.");
-		return;
-	}
-	if (!whole) {
-		res->status = 206;
-		response_header(res, "Content-Range", "bytes %lld-%lld/%lld",
-		    (long long)res->file_offset,
-		    (long long)(res->file_offset + res->file_length - 1),
-		    (long long)st->st_size);
-	}
-	res->file_fd = fd;
+	close(fd);
 }
 
 /* Percent-encode for a header that the web server decodes. */
@@ -248,14 +222,13 @@ open_file(struct worker *w, struct request *r, int *out_fd, struct stat *st,
 }
 
 /*
- * 200 with the file; 206, 304, 416 (from us or the web server); 403 for a path
+ * 200 with the file; 206, 304, 412, 416 (from us or the web server); 403 for a path
  * that leaves the run's directory; 404 for an unknown run or file.
  */
 enum err_code
 page_file(struct worker *w, struct request *r, struct response *res,
     struct err *e)
 {
-	char etag[ETAG_MAX];
 	struct stat st;
 	struct run run;
 	enum err_code rc;
@@ -273,10 +246,10 @@ page_file(struct worker *w, struct request *r, struct response *res,
 	rc = open_file(w, r, &fd, &st, e);
 	if (rc != ERR_OK)
 		return rc;
-	put_headers(res, r->params[1], &st, etag);
+	put_headers(res, r->params[1]);
 	switch (w->svc->conf->settings.api_sendfile) {
 	case SENDFILE_DIRECT:
-		send_direct(r, res, fd, &st, etag);
+		send_direct(r, res, fd, &st);
 		return ERR_OK;
 	case SENDFILE_X_SENDFILE:
 	case SENDFILE_X_ACCEL:

@@ -152,7 +152,7 @@ page_status(struct worker *w, struct request *r, struct response *res,
 	return ERR_OK;
 }
 
-/* 200 with the platforms in the order of their file. */
+/* 200 with the platforms in the order of their file; 304. */
 enum err_code
 page_platforms(struct worker *w, struct request *r, struct response *res,
     struct err *e)
@@ -162,7 +162,6 @@ page_platforms(struct worker *w, struct request *r, struct response *res,
 	struct json_object *list = json_object_new_array();
 	int i;
 
-	(void)r;
 	(void)e;
 	for (i = 0; i < conf->n_platforms; i++) {
 		const struct platform *p = &conf->platforms[i];
@@ -177,11 +176,11 @@ page_platforms(struct worker *w, struct request *r, struct response *res,
 		json_object_array_add(list, item);
 	}
 	json_put_obj(o, "platforms", list);
-	response_json(res, 200, o);
+	response_kept_json(r, res, o);
 	return ERR_OK;
 }
 
-/* 200 with the task types in the order of their file. */
+/* 200 with the task types in the order of their file; 304. */
 enum err_code
 page_task_types(struct worker *w, struct request *r, struct response *res,
     struct err *e)
@@ -191,13 +190,12 @@ page_task_types(struct worker *w, struct request *r, struct response *res,
 	struct json_object *list = json_object_new_array();
 	int i;
 
-	(void)r;
 	(void)e;
 	for (i = 0; i < conf->n_task_types; i++)
 		json_object_array_add(list,
 		    json_object_new_string(conf->task_types[i].name));
 	json_put_obj(o, "task_types", list);
 	json_put_str(o, "message", "Send one of these as task_type.");
-	response_json(res, 200, o);
+	response_kept_json(r, res, o);
 	return ERR_OK;
 }

@@ -104,6 +104,19 @@ too_long:
 	    MAX_PATH_BYTES - 1);
 }
 
+static void
+read_conditions(struct request *r, char **envp)
+{
+	struct conditions *c = &r->conditions;
+
+	c->if_match = variable(envp, "HTTP_IF_MATCH");
+	c->if_none_match = variable(envp, "HTTP_IF_NONE_MATCH");
+	c->if_modified_since = variable(envp, "HTTP_IF_MODIFIED_SINCE");
+	c->if_unmodified_since = variable(envp, "HTTP_IF_UNMODIFIED_SINCE");
+	c->range = variable(envp, "HTTP_RANGE");
+	c->if_range = variable(envp, "HTTP_IF_RANGE");
+}
+
 enum err_code
 request_init(struct request *r, char **envp, struct err *e)
 {
@@ -123,9 +136,7 @@ request_init(struct request *r, char **envp, struct err *e)
 	r->origin = variable(envp, "HTTP_ORIGIN");
 	r->acr_method = variable(envp, "HTTP_ACCESS_CONTROL_REQUEST_METHOD");
 	r->acr_headers = variable(envp, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS");
-	r->if_none_match = variable(envp, "HTTP_IF_NONE_MATCH");
-	r->range = variable(envp, "HTTP_RANGE");
-	r->if_range = variable(envp, "HTTP_IF_RANGE");
+	read_conditions(r, envp);
 	r->accept = variable_or(envp, "HTTP_ACCEPT", "");
 	r->idempotency_key = variable(envp, "HTTP_IDEMPOTENCY_KEY");
 	if (r->idempotency_key != NULL && *r->idempotency_key == '\0')

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conditions.h"
 #include "err.h"
 #include "json.h"
 #include "strbuf.h"
@@ -37,7 +38,7 @@ struct request {
 	int64_t content_length;	/* -1: not said */
 	const char *origin;	/* NULL: none */
 	const char *acr_method, *acr_headers;	/* of a CORS preflight; NULL */
-	const char *if_none_match, *range, *if_range;	/* NULL */
+	struct conditions conditions;
 	const char *accept;	/* "" when none */
 	const char *idempotency_key;	/* NULL */
 	/* what we made of it */
@@ -73,6 +74,7 @@ struct response {
 	struct strbuf headers;	/* complete lines with CRLF */
 	struct strbuf body;
 	bool has_type;		/* Content-Type is among the headers */
+	bool has_tag;		/* ETag is: caches may keep it, and ask */
 	int file_fd;		/* sent instead of body; -1 */
 	int64_t file_offset, file_length;
 	const char *wake;	/* text for the runner once answered; NULL */
@@ -94,6 +96,21 @@ void response_faults(struct response *res, const struct faults *faults);
 /* From an err: its status, Retry-After for 503, real texts of 500 only in
  * development (and always in the log). */
 void response_err(struct response *res, const struct err *e, bool development);
+
+/*
+ * Tell caches that they may keep the answer and ask each time whether it is
+ * still this. True when the client has asked and it is: res is then a finished
+ * 304, and nothing need be made. The tag is given without quotes and is weak:
+ * what it stands for means the same, byte for byte or not.
+ */
+bool response_is_known(const struct request *r, struct response *res,
+    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* 200 with bytes that seldom change, and a tag made of them; 304. */
+void response_kept(const struct request *r, struct response *res,
+    const char *content_type, const char *data, size_t len);
+/* The same of JSON. Takes o's reference. */
+void response_kept_json(const struct request *r, struct response *res,
+    struct json_object *o);
 
 const char *http_reason(int status);	/* "Not Found" */
 

@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
+#include "digest.h"
 #include "log.h"
 
 #define RETRY_AFTER_S 2		/* after a 503: a lock or a full disk */
 #define HEADER_VALUE_MAX 2048
+#define TAG_DIGITS 20		/* of a digest, hexadecimal */
 
 const char *
 http_reason(int status)
@@ -22,6 +24,7 @@ http_reason(int status)
 	case 404: return "Not Found";
 	case 405: return "Method Not Allowed";
 	case 409: return "Conflict";
+	case 412: return "Precondition Failed";
 	case 413: return "Content Too Large";
 	case 415: return "Unsupported Media Type";
 	case 416: return "Range Not Satisfiable";
@@ -85,7 +88,8 @@ response_json(struct response *res, int status, struct json_object *o)
 {
 	res->status = status;
 	response_header(res, "Content-Type", "application/json");
-	response_header(res, "Cache-Control", "no-store");
+	if (!res->has_tag)
+		response_header(res, "Cache-Control", "no-store");
 	strbuf_reset(&res->body);
 	strbuf_add_json(&res->body, o);
 	json_object_put(o);
@@ -98,6 +102,52 @@ response_error(struct response *res, int status, const char *message)
 
 	json_put_str(o, "detail", message);
 	response_json(res, status, o);
+}
+
+bool
+response_is_known(const struct request *r, struct response *res,
+    const char *fmt, ...)
+{
+	const char *list = r->conditions.if_none_match;
+	char tag[TAG_MAX], text[TAG_MAX - 4];	/* without W/ and quotes */
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	snprintf(tag, sizeof(tag), "W/\"%s\"", text);
+	response_header(res, "ETag", "%s", tag);
+	response_header(res, "Cache-Control", "no-cache");
+	res->has_tag = true;
+	if (list == NULL || !tag_listed(list, tag, true))
+		return false;
+	res->status = 304;
+	return true;
+}
+
+void
+response_kept(const struct request *r, struct response *res,
+    const char *content_type, const char *data, size_t len)
+{
+	char digest[DIGEST_HEX_MAX];
+
+	digest_buf_hex(data, len, digest);
+	if (response_is_known(r, res, "%.*s", TAG_DIGITS, digest))
+		return;
+	res->status = 200;
+	response_header(res, "Content-Type", "%s", content_type);
+	strbuf_add(&res->body, data, len);
+}
+
+void
+response_kept_json(const struct request *r, struct response *res,
+    struct json_object *o)
+{
+	char *text = json_to_text(o);
+
+	response_kept(r, res, "application/json", text, strlen(text));
+	json_object_put(o);
+	free(text);
 }
 
 void

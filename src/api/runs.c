@@ -1,10 +1,13 @@
 /* Runs: submitting, listing, reading, cancelling. */
 #include "worker.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "digest.h"
 #include "file.h"
 #include "results.h"
 #include "views.h"
@@ -13,6 +16,8 @@
 #define DEFAULT_PAGE_SIZE 20
 #define MAX_PAGE 1000000
 #define DEFAULT_EVENTS 200
+#define EVENTS_TAG "e%lld-%s"	/* newest event, salt */
+#define LIST_TAG_DIGITS 20
 #define CANCEL_MESSAGE "The run was cancelled."
 
 /* --- creating ------------------------------------------------------------------------ */
@@ -84,7 +89,29 @@ out:
 
 /* --- reading -------------------------------------------------------------------------- */
 
-/* 200 with one page, newest first; 422 for page, page_size or status. */
+/* What a page shows: which runs, in which version, and the figures around. */
+static bool
+knows_page(const struct worker *w, const struct request *r,
+    struct response *res, const struct run_page *page)
+{
+	char text[64], hex[DIGEST_HEX_MAX];
+	struct digest d;
+	int i;
+
+	digest_init(&d);
+	digest_add_field(&d, w->tag_salt);
+	snprintf(text, sizeof(text), "%lld", (long long)page->total);
+	digest_add_field(&d, text);
+	for (i = 0; i < page->n; i++) {
+		snprintf(text, sizeof(text), "%s %lld", page->runs[i].id,
+		    (long long)page->runs[i].version);
+		digest_add_field(&d, text);
+	}
+	digest_hex(&d, hex);
+	return response_is_known(r, res, "l%.*s", LIST_TAG_DIGITS, hex);
+}
+
+/* 200 with one page, newest first; 304; 422 for page, page_size or status. */
 enum err_code
 page_run_list(struct worker *w, struct request *r, struct response *res,
     struct err *e)
@@ -115,7 +142,7 @@ page_run_list(struct worker *w, struct request *r, struct response *res,
 		goto out;
 	}
 	rc = store_list_runs(w->store, &q, &page, e);
-	if (rc == ERR_OK)
+	if (rc == ERR_OK && !knows_page(w, r, res, &page))
 		response_json(res, 200, view_run_list(&page, q.page,
 		    q.page_size));
 out:
@@ -135,7 +162,7 @@ get_run(struct worker *w, struct request *r, struct run *out, struct err *e)
 	return rc;
 }
 
-/* 200 with the run, its inputs and the stages begun; 404. */
+/* 200 with the run, its inputs and the stages begun; 304; 404. */
 enum err_code
 page_run_show(struct worker *w, struct request *r, struct response *res,
     struct err *e)
@@ -146,22 +173,37 @@ page_run_show(struct worker *w, struct request *r, struct response *res,
 
 	memset(&run, 0, sizeof(run));
 	rc = get_run(w, r, &run, e);
+	/* Stages are read after the version: they may be newer than the tag
+	 * says, never older, so a client that asks with it again is not told
+	 * that nothing has happened since. */
+	if (rc == ERR_OK && response_is_known(r, res, "r%lld-%s",
+	    (long long)run.version, w->tag_salt))
+		goto out;
 	if (rc == ERR_OK)
 		rc = store_list_run_stages(w->store, run.id, &stages, e);
 	if (rc == ERR_OK)
 		response_json(res, 200, view_run_detail(w->svc->conf, &run,
 		    &stages));
+out:
 	stage_list_release(&stages);
 	run_release(&run);
 	return rc;
 }
 
-/* 200 with the counts; reading changes nothing; 404. */
+/* Somebody holds its lease: what the status says besides the run's row. */
+static bool
+is_active(const struct job *job, int64_t now_ms)
+{
+	return job->state == STATE_RUNNING && job->lease_until_ms > now_ms;
+}
+
+/* 200 with the counts; reading changes nothing; 304; 404. */
 enum err_code
 page_run_status(struct worker *w, struct request *r, struct response *res,
     struct err *e)
 {
 	struct stage_list stages = { NULL, 0 };
+	int64_t now = clock_now_ms();
 	struct run run;
 	struct job job;
 	enum err_code rc;
@@ -170,12 +212,16 @@ page_run_status(struct worker *w, struct request *r, struct response *res,
 	memset(&job, 0, sizeof(job));
 	rc = get_run(w, r, &run, e);
 	if (rc == ERR_OK)
+		rc = store_get_run_job(w->store, run.id, &job, e);
+	if (rc == ERR_OK && response_is_known(r, res, "s%lld.%d-%s",
+	    (long long)run.version, is_active(&job, now), w->tag_salt))
+		goto out;
+	if (rc == ERR_OK)
 		rc = store_list_run_stages(w->store, run.id, &stages, e);
 	if (rc == ERR_OK)
-		rc = store_get_run_job(w->store, run.id, &job, e);
-	if (rc == ERR_OK)
 		response_json(res, 200, view_run_status(&run, &job, &stages,
-		    clock_now_ms()));
+		    now));
+out:
 	job_release(&job);
 	stage_list_release(&stages);
 	run_release(&run);
@@ -183,38 +229,47 @@ page_run_status(struct worker *w, struct request *r, struct response *res,
 }
 
 static enum err_code
-read_metadata(struct worker *w, const char *run_id, struct json_object **out,
+open_metadata(struct worker *w, const char *run_id, int *fd, struct stat *st,
     struct err *e)
 {
-	struct strbuf text = STRBUF_INIT(METADATA_MAX_BYTES);
 	char *path = xasprintf("%s/%s", run_id, METADATA_FILE);
 	enum err_code rc;
-	int fd = -1;
 
-	rc = file_open_beneath(w->runs_dirfd, path, O_RDONLY, 0, &fd, e);
+	rc = file_open_beneath(w->runs_dirfd, path, O_RDONLY, 0, fd, e);
 	if (rc == ERR_NOT_FOUND)
 		err_set(e, rc, "The results of this run are gone.");
-	if (rc == ERR_OK)
-		rc = file_read_fd(fd, METADATA_MAX_BYTES, &text, e);
-	if (rc == ERR_OK && json_parse(text.buf, text.len, out, e) != ERR_OK)
-		rc = err_set(e, ERR_SYSTEM, "the metadata of run %s cannot be "
-		    "read", run_id);
-	if (fd >= 0)
-		close(fd);
-	strbuf_release(&text);
+	if (rc == ERR_OK && fstat(*fd, st) != 0)
+		rc = err_set_errno(e, ERR_SYSTEM, errno, "%s", path);
 	free(path);
 	return rc;
 }
 
-/* 200 with everything a completed run produced; 400 before; 404 when the run
- * or its metadata file is gone; 500 when that cannot be read. */
+static enum err_code
+read_metadata(int fd, const char *run_id, struct json_object **out,
+    struct err *e)
+{
+	struct strbuf text = STRBUF_INIT(METADATA_MAX_BYTES);
+	enum err_code rc;
+
+	rc = file_read_fd(fd, METADATA_MAX_BYTES, &text, e);
+	if (rc == ERR_OK && json_parse(text.buf, text.len, out, e) != ERR_OK)
+		rc = err_set(e, ERR_SYSTEM, "the metadata of run %s cannot be "
+		    "read", run_id);
+	strbuf_release(&text);
+	return rc;
+}
+
+/* 200 with everything a completed run produced; 304; 400 before; 404 when the
+ * run or its metadata file is gone; 500 when that cannot be read. */
 enum err_code
 page_run_results(struct worker *w, struct request *r, struct response *res,
     struct err *e)
 {
 	struct json_object *metadata = NULL;
 	struct run run;
+	struct stat st;
 	enum err_code rc;
+	int fd = -1;
 
 	memset(&run, 0, sizeof(run));
 	rc = get_run(w, r, &run, e);
@@ -222,17 +277,51 @@ page_run_results(struct worker *w, struct request *r, struct response *res,
 		rc = err_set(e, ERR_INVALID, "The run has no results: it is "
 		    "%s.", state_name(run.status));
 	if (rc == ERR_OK)
-		rc = read_metadata(w, run.id, &metadata, e);
+		rc = open_metadata(w, run.id, &fd, &st, e);
+	if (rc == ERR_OK && response_is_known(r, res, "m%lld.%llx.%llx-%s",
+	    (long long)run.version, (unsigned long long)st.st_size,
+	    (unsigned long long)st.st_mtim.tv_nsec, w->tag_salt))
+		goto out;
+	if (rc == ERR_OK)
+		rc = read_metadata(fd, run.id, &metadata, e);
 	if (rc == ERR_OK)
 		response_json(res, 200, results_view(run.id,
 		    state_name(run.status), metadata,
 		    json_object_new_array()));
+out:
+	if (fd >= 0)
+		close(fd);
 	json_object_put(metadata);
 	run_release(&run);
 	return rc;
 }
 
-/* 200 with events after the one named, oldest first; 404; 422. */
+/*
+ * Has the client seen all events there are? Only who asks is looked up: the
+ * others need the list anyway, and it tells how far it goes.
+ */
+static enum err_code
+knows_events(struct worker *w, struct request *r, struct response *res,
+    bool *out, struct err *e)
+{
+	const char *ids[] = { r->params[0] };
+	struct run_tip tip = { -1, false };
+	enum err_code rc;
+
+	*out = false;
+	if (r->conditions.if_none_match == NULL)
+		return ERR_OK;
+	rc = store_read_tips(w->store, r->owner, ids, 1, &tip, e);
+	if (rc != ERR_OK || tip.last_seq < 0)
+		return rc;
+	*out = response_is_known(r, res, EVENTS_TAG, (long long)tip.last_seq,
+	    w->tag_salt);
+	if (!*out)
+		response_reset(res);
+	return ERR_OK;
+}
+
+/* 200 with events after the one named, oldest first; 304; 404; 422. */
 enum err_code
 page_run_events(struct worker *w, struct request *r, struct response *res,
     struct err *e)
@@ -241,6 +330,7 @@ page_run_events(struct worker *w, struct request *r, struct response *res,
 	struct faults faults;
 	int64_t after;
 	enum err_code rc = ERR_OK;
+	bool known = false;
 	int limit;
 
 	faults_init(&faults);
@@ -251,11 +341,17 @@ page_run_events(struct worker *w, struct request *r, struct response *res,
 		response_faults(res, &faults);
 		goto out;
 	}
+	rc = knows_events(w, r, res, &known, e);
+	if (rc != ERR_OK || known)
+		goto out;
 	rc = store_list_events(w->store, r->owner, r->params[0], after, limit,
 	    &list, e);
 	if (rc == ERR_NOT_FOUND)
 		err_set(e, rc, "There is no such run.");
-	if (rc == ERR_OK)
+	if (rc != ERR_OK)
+		goto out;
+	if (!response_is_known(r, res, EVENTS_TAG, (long long)list.last_seq,
+	    w->tag_salt))
 		response_json(res, 200, view_events(r->params[0], &list));
 out:
 	event_list_release(&list);

@@ -28,6 +28,7 @@
 
 #include "api.h"
 #include "clock.h"
+#include "digest.h"
 #include "file.h"
 #include "log.h"
 #include "wake.h"
@@ -398,6 +399,19 @@ finish_requests(struct worker *w, int64_t patience_ms)
 		    atomic_load(&w->living));
 }
 
+static void
+make_salt(const struct service *svc, char out[TAG_SALT_MAX])
+{
+	struct digest d;
+	char hex[DIGEST_HEX_MAX];
+
+	digest_init(&d);
+	digest_add_field(&d, CHURNS_VERSION);
+	digest_add_field(&d, svc->conf->settings.presentation_mode ? "p" : "");
+	digest_hex(&d, hex);
+	snprintf(out, TAG_SALT_MAX, "%.*s", TAG_SALT_MAX - 1, hex);
+}
+
 static enum err_code
 open_worker(struct worker *w, struct err *e)
 {
@@ -436,6 +450,7 @@ worker_run(struct service *svc, int listen_fd, int stop_fd)
 		return e.code == ERR_CONFIG ? EXIT_CONFIG : EXIT_FAILED;
 	}
 	presence_init(&w.presence, "api", clock_now_ms());
+	make_salt(svc, w.tag_salt);
 	n = start_threads(&w, threads,
 	    wanted < MAX_THREADS ? wanted : MAX_THREADS);
 	if (n == 0)

@@ -9,6 +9,7 @@
 #include "store.h"
 
 #define LATENCY_BUCKETS 11
+#define TAG_SALT_MAX 9
 
 struct worker {
 	struct service *svc;
@@ -22,6 +23,9 @@ struct worker {
 	atomic_llong requests;
 	atomic_llong post_latency[LATENCY_BUCKETS];	/* of POST /api/v1/runs */
 	struct presence presence;
+	/* Part of tags that name a version of rows: another program, or another
+	 * setting, shows the same rows differently. */
+	char tag_salt[TAG_SALT_MAX];
 };
 
 /*

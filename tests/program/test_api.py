@@ -146,9 +146,27 @@ class Routes(Case):
         made = self.get("/health", X_Request_Id="a b").headers["X-Request-Id"]
         self.assertEqual(str(uuid.UUID(made)), made)
 
-    def test_json_is_not_stored_by_caches(self):
-        self.assertEqual(self.get("/api/v1/runs").headers["Cache-Control"],
-                         "no-store")
+    def test_caches_keep_only_what_they_can_ask_about(self):
+        for path in ("/health", "/api/v1/status", "/health/executor-stats",
+                     "/api/v1/runs?page=0"):
+            answer = self.get(path)
+            self.assertEqual(answer.headers["Cache-Control"], "no-store")
+            self.assertNotIn("ETag", answer.headers)
+        for path in ("/api/v1/runs", "/api/v1/runs/?page=1&page_size=10",
+                     "/api/v1/config/platforms", "/api/v1/config/task-types"):
+            answer = self.get(path, Origin=ORIGIN)
+            self.assertEqual(answer.headers["Cache-Control"], "no-cache")
+            tag = answer.headers["ETag"]
+            again = self.get(path, Origin=ORIGIN, If_None_Match=tag)
+            self.assertEqual((again.status, again.body), (304, b""))
+            self.assertEqual(again.headers["ETag"], tag)
+            self.assertEqual(again.headers["Access-Control-Allow-Origin"],
+                             ORIGIN)
+            head = self.s.request("HEAD", path)
+            self.assertEqual((head.status, head.headers["ETag"], head.body),
+                             (200, tag, b""))
+            self.assertEqual(head.headers["Content-Length"],
+                             str(len(answer.body)))
 
     def test_list_query_faults(self):
         for query, name in (("page=0", "page"), ("page=x", "page"),
@@ -430,6 +448,7 @@ class Runs(Case):
 class Files(Case):
     """Sent by lighttpd, from a directory whose name has to be encoded."""
     options = {"data": "da%41 tä"}
+    head_with_range = (200, 206)
 
     @classmethod
     def setUpClass(cls):
@@ -461,6 +480,10 @@ class Files(Case):
             self.assertRegex(answer.headers["Content-Range"], r"/100000$")
         answer = self.get(self.path, Range="bytes=100000-")
         self.refused(answer, 416)
+        head = self.s.request("HEAD", self.path, headers={
+            "Range": "bytes=0-9"})
+        self.assertIn(head.status, self.head_with_range)
+        self.assertEqual(head.body, b"")
 
     def test_conditions(self):
         first = self.get(self.path)
@@ -474,6 +497,16 @@ class Files(Case):
                           If_Range=first.headers["ETag"])
         self.assertEqual(answer.status, 206)
         answer = self.get(self.path, Range="bytes=0-9", If_Range='"x"')
+        self.assertEqual(answer.status, 200)
+        date = first.headers["Last-Modified"]
+        answer = self.get(self.path, If_Modified_Since=date)
+        self.assertEqual((answer.status, answer.body), (304, b""))
+        answer = self.get(self.path, Range="bytes=0-9", If_Range=date)
+        self.assertEqual((answer.status, answer.body), (206, self.data[:10]))
+        past = "Sun, 06 Nov 1994 08:49:37 GMT"
+        answer = self.get(self.path, If_Modified_Since=past)
+        self.assertEqual((answer.status, answer.body), (200, self.data))
+        answer = self.get(self.path, Range="bytes=0-9", If_Range=past)
         self.assertEqual(answer.status, 200)
 
     def test_what_is_not_given_out(self):
@@ -495,6 +528,14 @@ class Files(Case):
 class FilesDirect(Files):
     """The same, sent by churns-api itself."""
     options = {"env": {"CHURNS_API_SENDFILE": "direct"}}
+    head_with_range = (200,)
+
+    def test_a_condition_that_fails(self):
+        first = self.get(self.path)
+        answer = self.get(self.path, If_Match='"x"')
+        self.refused(answer, 412)
+        answer = self.get(self.path, If_Match=first.headers["ETag"])
+        self.assertEqual((answer.status, answer.body), (200, self.data))
 
 
 class Figures(Case):

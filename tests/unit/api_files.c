@@ -13,7 +13,7 @@
 static const struct holder runner = { "life", "host", "boot", "/x" };
 
 /* The run made last is executed: COMPLETED. */
-static void
+void
 complete_run(void)
 {
 	struct job_end end = { .state = STATE_COMPLETED,
@@ -34,7 +34,7 @@ complete_run(void)
 	job_release(&job);
 }
 
-static void
+void
 put_text(const char *name, const char *text)
 {
 	char path[PATH_MAX];
@@ -170,6 +170,14 @@ static const struct {
 	{ "bytes=-0", 416, 0, 0 },
 	{ "bytes=5-3", 200, 0, 10 },
 	{ "bytes=0-1,3-4", 200, 0, 10 },
+	{ "bytes=0-1,", 206, 0, 2 },
+	{ "bytes= , 2-3", 206, 2, 2 },
+	{ "Bytes=2-3", 206, 2, 2 },
+	{ "bytes=0-99999999999999999999999999", 206, 0, 10 },
+	{ "bytes=99999999999999999999999999-", 416, 0, 0 },
+	{ "bytes=-99999999999999999999999999", 206, 0, 10 },
+	{ "bytes=1 -2", 200, 0, 10 },
+	{ "bytes 0-1", 200, 0, 10 },
 	{ "bytes=", 200, 0, 10 },
 	{ "bytes=-", 200, 0, 10 },
 	{ "bytes=a-b", 200, 0, 10 },
@@ -201,9 +209,56 @@ START_TEST(a_range_is_answered_by_the_rules)
 }
 END_TEST
 
+START_TEST(head_knows_no_ranges)
+{
+	char *what;
+
+	make_run();
+	put_file("a.png");
+	svc.conf->settings.api_sendfile = SENDFILE_DIRECT;
+	what = xasprintf("HEAD /api/v1/files/%s/a.png", run_id);
+	ask_with(NULL, what, "HTTP_RANGE=bytes=0-3", NULL);
+	ck_assert_int_eq(got.status, 200);
+	ck_assert_int_eq(got.file_length, 10);
+	ck_assert_str_eq(header("Accept-Ranges"), "bytes");
+	ck_assert_ptr_null(header("Content-Range"));
+	free(what);
+}
+END_TEST
+
+START_TEST(what_an_error_says_is_not_about_the_file)
+{
+	make_run();
+	put_file("a.png");
+	svc.conf->settings.api_sendfile = SENDFILE_DIRECT;
+	ask_file("a.png", "HTTP_IF_MATCH=\"other\"");
+	ck_assert_int_eq(got.status, 412);
+	ck_assert_int_eq(got.file_fd, -1);
+	ck_assert_ptr_null(header("ETag"));
+	ck_assert_ptr_null(header("Content-Disposition"));
+	ck_assert_str_eq(header("Cache-Control"), "no-store");
+	ask_file("a.png", "HTTP_IF_MATCH=*");
+	ck_assert_int_eq(got.status, 200);
+}
+END_TEST
+
+START_TEST(pictures_stay_in_caches_and_documents_are_asked_for)
+{
+	make_run();
+	put_file("a.png");
+	put_file("pipeline_metadata.json");
+	svc.conf->settings.api_sendfile = SENDFILE_DIRECT;
+	ask_file("a.png", "X=");
+	ck_assert_str_eq(header("Cache-Control"),
+	    "private, max-age=604800, immutable");
+	ask_file("pipeline_metadata.json", "X=");
+	ck_assert_str_eq(header("Cache-Control"), "private, no-cache");
+}
+END_TEST
+
 START_TEST(a_file_is_sent_once)
 {
-	char *known;
+	char *known, *date;
 
 	make_run();
 	put_file("a.png");
@@ -213,12 +268,23 @@ START_TEST(a_file_is_sent_once)
 	ask_file("a.png", known);
 	ck_assert_int_eq(got.status, 304);
 	ck_assert_int_eq(got.file_fd, -1);
+	ck_assert_str_eq(header("Cache-Control"),
+	    "private, max-age=604800, immutable");
+	ck_assert_ptr_nonnull(header("ETag"));
+	ck_assert_ptr_null(header("Content-Type"));
 	ask_file("a.png", "HTTP_IF_NONE_MATCH=*");
 	ck_assert_int_eq(got.status, 304);
+	date = xasprintf("HTTP_IF_MODIFIED_SINCE=%s", header("Last-Modified"));
+	ask_file("a.png", date);
+	ck_assert_int_eq(got.status, 304);
+	ask_file("a.png",
+	    "HTTP_IF_MODIFIED_SINCE=Sun, 06 Nov 1994 08:49:37 GMT");
+	ck_assert_int_eq(got.status, 200);
 	put_file("b.png");
 	ask_file("b.png", known);
 	ck_assert_int_eq(got.status, 200);
 	free(known);
+	free(date);
 }
 END_TEST
 
@@ -234,6 +300,13 @@ START_TEST(a_range_of_another_version_gives_the_whole_file)
 	same = xasprintf("HTTP_IF_RANGE=%s", header("ETag"));
 	ask_with(NULL, what, "HTTP_RANGE=bytes=0-3", same, NULL);
 	ck_assert_int_eq(got.status, 206);
+	free(same);
+	same = xasprintf("HTTP_IF_RANGE=%s", header("Last-Modified"));
+	ask_with(NULL, what, "HTTP_RANGE=bytes=0-3", same, NULL);
+	ck_assert_int_eq(got.status, 206);
+	ask_with(NULL, what, "HTTP_RANGE=bytes=0-3",
+	    "HTTP_IF_RANGE=Sun, 06 Nov 1994 08:49:37 GMT", NULL);
+	ck_assert_int_eq(got.status, 200);
 	ask_with(NULL, what, "HTTP_RANGE=bytes=0-3", "HTTP_IF_RANGE=\"x\"",
 	    NULL);
 	ck_assert_int_eq(got.status, 200);
@@ -280,6 +353,9 @@ api_files_case(void)
 	tcase_add_test(t, results_come_from_the_metadata);
 	add_rows(t, only_files_of_the_run_are_given_out, files);
 	add_rows(t, a_range_is_answered_by_the_rules, ranges);
+	tcase_add_test(t, head_knows_no_ranges);
+	tcase_add_test(t, what_an_error_says_is_not_about_the_file);
+	tcase_add_test(t, pictures_stay_in_caches_and_documents_are_asked_for);
 	tcase_add_test(t, a_file_is_sent_once);
 	tcase_add_test(t, a_range_of_another_version_gives_the_whole_file);
 	tcase_add_test(t, the_web_server_is_told_where_the_file_is);

@@ -310,8 +310,8 @@ START_TEST(a_request_has_what_the_server_said)
 	ck_assert_str_eq(r.content_type, "a/b");
 	ck_assert_int_eq(r.content_length, 12);
 	ck_assert_str_eq(r.origin, "http://x");
-	ck_assert_str_eq(r.if_none_match, "\"1\"");
-	ck_assert_str_eq(r.range, "bytes=0-1");
+	ck_assert_str_eq(r.conditions.if_none_match, "\"1\"");
+	ck_assert_str_eq(r.conditions.range, "bytes=0-1");
 	ck_assert_str_eq(r.accept, "c/d");
 	ck_assert_str_eq(r.idempotency_key, "key");
 	ck_assert_str_eq(r.id, "abc-1_2.3");
@@ -565,6 +565,8 @@ api_suite(void)
 	suite_add_tcase(s, api_large_case());
 	suite_add_tcase(s, api_routes_case());
 	suite_add_tcase(s, api_files_case());
+	suite_add_tcase(s, api_conditions_case());
+	suite_add_tcase(s, api_tags_case());
 	return s;
 }
 

@@ -64,5 +64,11 @@ TCase *api_multipart_case(void);
 TCase *api_large_case(void);	/* bodies of megabytes */
 TCase *api_routes_case(void);
 TCase *api_files_case(void);
+TCase *api_conditions_case(void);
+TCase *api_tags_case(void);
+
+/* api_files.c: the run made last is executed, COMPLETED, with empty metadata. */
+void complete_run(void);
+void put_text(const char *name, const char *text);
 
 #endif
