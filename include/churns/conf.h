@@ -37,6 +37,7 @@
 #define MAX_ASPECTS 16
 #define MAX_OWN_TEMPERATURES 8
 #define MAX_STAGES 16
+#define MAX_CAPTION_MODELS 16
 
 /* --- faults ------------------------------------------------------------- */
 
@@ -238,6 +239,22 @@ bool purpose_parse(const char *name, enum purpose_id *out);
 /* What a model is to be asked at; < 0: nothing is sent. */
 double purpose_temperature(const struct purpose *p, const struct model_info *m);
 
+struct words {
+	char **item;
+	int n;
+};
+
+/* One choice of whoever asks for a caption. */
+struct caption_model {
+	char *id;		/* what clients name it by; usually the model's */
+	char *name, *description, *best_for, *creativity;	/* for people */
+	struct words strengths;
+	bool fast;		/* latency "Low" */
+	const struct provider *provider;	/* who is asked, and for what */
+	const struct model_info *model;
+	int line;
+};
+
 /* --- stage_order.yml ---------------------------------------------------- */
 
 enum mode { MODE_GENERATION, MODE_REFINEMENT, MODE_CAPTION, MODE__COUNT };
@@ -266,11 +283,6 @@ struct task_type {
 	char *pool;		/* name of its pool */
 };
 
-struct words {
-	char **item;
-	int n;
-};
-
 struct pool {
 	char *name;		/* "product_focus" */
 	struct words audience, niche, objective, voice;
@@ -293,6 +305,9 @@ struct conf {
 	struct model_info *models;
 	int n_models;
 	struct purpose purposes[PURPOSE__COUNT];
+	struct caption_model *caption_models;	/* in order of the file */
+	int n_caption_models;	/* 0: none are offered */
+	int default_caption_model;	/* place in them */
 	char *prices_as_of;	/* date text from models.yml */
 	struct stage_order order[MODE__COUNT];
 	struct platform *platforms;
@@ -352,6 +367,8 @@ const char *conf_language_name(const struct conf *conf, const char *code,
     char buf[16]);
 const struct model_info *conf_model(const struct conf *conf, const char *id);	/* exact, then after the last '/' */
 const struct provider *conf_provider(const struct conf *conf, const char *name);	/* any case */
+const struct caption_model *conf_caption_model(const struct conf *conf,
+    const char *id);
 bool conf_any_simulated(const struct conf *conf);
 
 /* "Instagram Post (1:1 Square)" -> "Instagram Post": the rule itself. */

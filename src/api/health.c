@@ -199,3 +199,49 @@ page_task_types(struct worker *w, struct request *r, struct response *res,
 	response_kept_json(r, res, o);
 	return ERR_OK;
 }
+
+static struct json_object *
+caption_model(const struct caption_model *m)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *strengths = json_object_new_array();
+	int i;
+
+	for (i = 0; i < m->strengths.n; i++)
+		json_object_array_add(strengths,
+		    json_object_new_string(m->strengths.item[i]));
+	json_put_str(o, "id", m->id);
+	json_put_str(o, "name", m->name);
+	json_put_str(o, "description", m->description);
+	json_put_obj(o, "strengths", strengths);
+	json_put_str(o, "best_for", m->best_for);
+	json_put_str(o, "latency", m->fast ? "Low" : "Higher");
+	json_put_str(o, "creativity", m->creativity);
+	return o;
+}
+
+/* 200 with the models offered for captions, none where captions are switched
+ * off; 304. */
+enum err_code
+page_caption_models(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	const struct conf *conf = w->svc->conf;
+	struct json_object *o = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+	const char *first = "";
+	int i;
+
+	(void)e;
+	if (conf->purposes[PURPOSE_CAPTION].model != NULL &&
+	    conf->n_caption_models > 0) {
+		first = conf->caption_models[conf->default_caption_model].id;
+		for (i = 0; i < conf->n_caption_models; i++)
+			json_object_array_add(list,
+			    caption_model(&conf->caption_models[i]));
+	}
+	json_put_obj(o, "models", list);
+	json_put_str(o, "default_model_id", first);
+	response_kept_json(r, res, o);
+	return ERR_OK;
+}

@@ -33,6 +33,7 @@ static const struct route routes[] = {
 	{ METHOD_GET, "/api/v1/status", page_status },
 	{ METHOD_GET, "/api/v1/config/platforms", page_platforms },
 	{ METHOD_GET, "/api/v1/config/task-types", page_task_types },
+	{ METHOD_GET, "/api/v1/config/caption-models", page_caption_models },
 	{ METHOD_POST, "/api/v1/runs", page_run_create },
 	{ METHOD_GET, "/api/v1/runs", page_run_list },
 	/* The existing client uses this spelling and must not be redirected. */

@@ -63,7 +63,7 @@ handler page_run_create, page_run_list, page_run_show, page_run_status,
 handler page_file;
 /* health.c */
 handler page_root, page_health, page_ready, page_executor_stats, page_status,
-    page_platforms, page_task_types;
+    page_platforms, page_task_types, page_caption_models;
 
 /* bodies.c: the body of a POST as a form. ERR_INVALID, ERR_TYPE (neither shape),
  * ERR_TOO_LARGE, ERR_FULL, ERR_SYSTEM. */

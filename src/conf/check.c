@@ -369,6 +369,66 @@ read_text(struct loading *ld, const struct yaml_node *map, const char *key,
 	return n->text;
 }
 
+/* --- lists ------------------------------------------------------------- */
+
+const struct yaml_node *
+needed_list(struct loading *ld, const struct yaml_node *map, const char *key)
+{
+	const struct yaml_node *n = yaml_get(map, key);
+
+	if (n == NULL || n->first == NULL) {
+		fault(ld, n != NULL ? n->line : map->line,
+		    "%s is missing or empty", key);
+		return NULL;
+	}
+	return is_kind(ld, n, YAML_LIST, key) ? n : NULL;
+}
+
+static bool
+has_word(const struct words *w, const char *text)
+{
+	int i;
+
+	for (i = 0; i < w->n; i++) {
+		if (strcasecmp(w->item[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+read_words(struct loading *ld, const struct yaml_node *map, const char *key,
+    size_t max, struct words *w)
+{
+	const struct yaml_node *list = needed_list(ld, map, key), *n;
+
+	if (list == NULL)
+		return;
+	w->item = xcalloc(yaml_count(list), sizeof(*w->item));
+	for (n = list->first; n != NULL; n = n->next) {
+		if (!is_kind(ld, n, YAML_SCALAR, "an entry"))
+			continue;
+		if (!name_is_clean(n->text, max))
+			fault(ld, n->line, "an entry is empty or longer than "
+			    "%zu bytes", max);
+		else if (has_word(w, n->text))
+			fault(ld, n->line, "'%s' stands in %s twice", n->text,
+			    key);
+		else
+			w->item[w->n++] = xstrdup(n->text);
+	}
+}
+
+void
+words_release(struct words *w)
+{
+	int i;
+
+	for (i = 0; i < w->n; i++)
+		free(w->item[i]);
+	free(w->item);
+}
+
 /* --- words, numbers, names --------------------------------------------- */
 
 bool

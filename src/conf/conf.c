@@ -148,6 +148,7 @@ conf_free(struct conf *conf)
 	if (full == NULL)
 		return;
 	settings_release(&conf->settings);
+	captions_release(conf);
 	models_release(conf);
 	providers_release(conf);
 	order_release(conf);

@@ -128,6 +128,14 @@ void decimal_add(struct strbuf *sb, int64_t value, int scale, int min_decimals);
 
 /* "3:2": two positive decimals. */
 bool aspect_is_valid(const char *text);
+/* A list that must be there and hold something; NULL after a report. */
+const struct yaml_node *needed_list(struct loading *ld,
+    const struct yaml_node *map, const char *key);
+/* Such a list of texts of at most max bytes each, no two alike. */
+void read_words(struct loading *ld, const struct yaml_node *map,
+    const char *key, size_t max, struct words *w);
+void words_release(struct words *w);
+
 /* Printable, without blanks at the ends, at most max bytes. */
 bool name_is_clean(const char *text, size_t max);
 /* A double-quoted YAML scalar. */
@@ -139,17 +147,23 @@ void settings_load(struct loading *ld);
 void models_load(struct loading *ld);	/* calls the next two */
 void providers_load(struct loading *ld, const struct yaml_node *list);
 void purposes_load(struct loading *ld, const struct yaml_node *list);
+void captions_load(struct loading *ld, const struct yaml_node *map);
 void order_load(struct loading *ld);
 void tables_load(struct loading *ld);	/* pools, platforms, languages */
 
 void settings_release(struct settings *s);
 void models_release(struct conf *conf);
+void captions_release(struct conf *conf);
 void providers_release(struct conf *conf);
 void order_release(struct conf *conf);
 void tables_release(struct conf *conf);
 
 /* The entry itself, not the one after the last slash. */
 struct model_info *model_exact(const struct conf *conf, const char *id);
+/* The model that id means at this provider, spelled as the provider has it; an
+ * entry is added when only the part after the slash is listed. NULL. */
+const struct model_info *model_at_provider(struct loading *ld,
+    const struct provider *p, const char *id);
 /* Give model_info *to the contents of *from, all of its own, under id. */
 void model_copy(struct model_info *to, const struct model_info *from,
     const char *id);
@@ -158,6 +172,7 @@ void model_copy(struct model_info *to, const struct model_info *from,
 void settings_print(const struct conf_full *full, struct strbuf *out);
 /* The rest of conf_print(): providers, purposes, models; stages, tables. */
 void models_print(const struct conf_full *full, struct strbuf *out);
+void captions_print(const struct conf *conf, struct strbuf *out);
 void lists_print(const struct conf_full *full, struct strbuf *out);
 
 /* Lower-cased copy, as providers are kept. */

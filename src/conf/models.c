@@ -1,6 +1,6 @@
 /*
  * models.yml: the file and its models.  providers.c reads its providers,
- * purposes.c joins the two.
+ * purposes.c joins the two, captions.c reads what people may choose from.
  *
  * A model is what it can do and costs.  A model without a price is a fault
  * even when no purpose uses it, because a switch to it by environment variable
@@ -20,7 +20,8 @@
 #define MAX_PRICE_NANO (1000000LL * 1000000000LL)	/* a dollar a token */
 
 static const char *const root_keys[] = {
-	"prices_as_of", "providers", "purposes", "models", NULL
+	"prices_as_of", "providers", "purposes", "models", "caption_models",
+	NULL
 };
 static const char *const model_keys[] = {
 	"same_as", "kind", "price", "answers", "temperature", "reasoning",
@@ -432,9 +433,10 @@ models_load(struct loading *ld)
 		providers_load(ld, list);
 	list = section(ld, doc->root, "models");
 	if (list != NULL) {
-		/* Each purpose can add one id for itself, one as fall-back. */
+		/* Each purpose can add one id for itself, one as fall-back,
+		 * and each choice for captions one. */
 		ld->full->models_room = (int)yaml_count(list) +
-		    2 * PURPOSE__COUNT;
+		    2 * PURPOSE__COUNT + MAX_CAPTION_MODELS;
 		ld->conf->models = xcalloc((size_t)ld->full->models_room,
 		    sizeof(*ld->conf->models));
 		for (n = list->first; n != NULL; n = n->next)
@@ -444,6 +446,9 @@ models_load(struct loading *ld)
 	if (list != NULL && ld->conf->n_providers > 0 &&
 	    ld->conf->n_models > 0)
 		purposes_load(ld, list);
+	n = yaml_get(doc->root, "caption_models");
+	if (n != NULL && is_kind(ld, n, YAML_MAP, n->key))
+		captions_load(ld, n);
 	yaml_free(doc);
 }
 

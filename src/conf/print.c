@@ -242,6 +242,7 @@ models_print(const struct conf_full *full, struct strbuf *out)
 	    "million tokens\nmodels:\n");
 	for (i = 0; i < conf->n_models; i++)
 		add_model(out, &conf->models[i]);
+	captions_print(conf, out);
 }
 
 /* --- stage_order.yml and the tables ------------------------------------ */

@@ -132,8 +132,9 @@ mend_id(struct loading *ld, const struct provider *p, const char *id)
 	return mended != NULL ? mended : id;
 }
 
-static const struct model_info *
-find_model(struct loading *ld, const struct provider *p, const char *asked)
+const struct model_info *
+model_at_provider(struct loading *ld, const struct provider *p,
+    const char *asked)
 {
 	struct conf *conf = ld->conf;
 	const char *id = mend_id(ld, p, asked);
@@ -221,7 +222,7 @@ resolve(struct loading *ld, const struct choice *c, bool pictures)
 
 	if (c->provider == NULL || c->id == NULL)
 		return NULL;
-	m = find_model(ld, c->provider, c->id);
+	m = model_at_provider(ld, c->provider, c->id);
 	if (m == NULL) {
 		fault_at(ld, c->id_variable, c->line, "there is no model '%s' "
 		    "in %s; add it there with its price", c->id,

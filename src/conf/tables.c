@@ -207,20 +207,6 @@ read_task_type(struct loading *ld, const struct yaml_node *n)
 	conf->n_task_types++;
 }
 
-/* A list that must be there and hold something; NULL after a report. */
-static const struct yaml_node *
-needed_list(struct loading *ld, const struct yaml_node *map, const char *key)
-{
-	const struct yaml_node *n = yaml_get(map, key);
-
-	if (n == NULL || n->first == NULL) {
-		fault(ld, n != NULL ? n->line : map->line,
-		    "%s is missing or empty", key);
-		return NULL;
-	}
-	return is_kind(ld, n, YAML_LIST, key) ? n : NULL;
-}
-
 static void
 platforms_load(struct loading *ld)
 {
@@ -249,41 +235,6 @@ platforms_load(struct loading *ld)
 
 /* --- pools.yml --------------------------------------------------------- */
 
-static bool
-has_word(const struct words *w, const char *text)
-{
-	int i;
-
-	for (i = 0; i < w->n; i++) {
-		if (strcasecmp(w->item[i], text) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-read_words(struct loading *ld, const struct yaml_node *pool, const char *key,
-    struct words *w)
-{
-	const struct yaml_node *list = needed_list(ld, pool, key), *n;
-
-	if (list == NULL)
-		return;
-	w->item = xcalloc(yaml_count(list), sizeof(*w->item));
-	for (n = list->first; n != NULL; n = n->next) {
-		if (!is_kind(ld, n, YAML_SCALAR, "an entry"))
-			continue;
-		if (!name_is_clean(n->text, MAX_WORDS_BYTES))
-			fault(ld, n->line, "an entry is empty or longer than "
-			    "%d bytes", MAX_WORDS_BYTES);
-		else if (has_word(w, n->text))
-			fault(ld, n->line, "'%s' stands in %s twice", n->text,
-			    key);
-		else
-			w->item[w->n++] = xstrdup(n->text);
-	}
-}
-
 static void
 read_pool(struct loading *ld, const struct yaml_node *n)
 {
@@ -294,10 +245,10 @@ read_pool(struct loading *ld, const struct yaml_node *n)
 	p->name = xstrdup(n->key);
 	ld->conf->n_pools++;
 	check_keys(ld, n, pool_keys);
-	read_words(ld, n, "audience", &p->audience);
-	read_words(ld, n, "niche", &p->niche);
-	read_words(ld, n, "objective", &p->objective);
-	read_words(ld, n, "voice", &p->voice);
+	read_words(ld, n, "audience", MAX_WORDS_BYTES, &p->audience);
+	read_words(ld, n, "niche", MAX_WORDS_BYTES, &p->niche);
+	read_words(ld, n, "objective", MAX_WORDS_BYTES, &p->objective);
+	read_words(ld, n, "voice", MAX_WORDS_BYTES, &p->voice);
 }
 
 static void
@@ -387,16 +338,6 @@ tables_load(struct loading *ld)
 		ld->path = NULL;
 		free(path);
 	}
-}
-
-static void
-words_release(struct words *w)
-{
-	int i;
-
-	for (i = 0; i < w->n; i++)
-		free(w->item[i]);
-	free(w->item);
 }
 
 void

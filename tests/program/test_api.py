@@ -134,6 +134,19 @@ class Routes(Case):
         self.assertEqual(len(self.get("/api/v1/config/task-types").json[
             "task_types"]), 8)
 
+    def test_models_for_captions(self):
+        body = self.get("/api/v1/config/caption-models").json
+        self.assertEqual(set(body), {"models", "default_model_id"})
+        for model in body["models"]:
+            self.assertEqual(set(model), {
+                "id", "name", "description", "strengths", "best_for",
+                "latency", "creativity"})
+        # The page marks these as fast, and no others.
+        self.assertEqual([m["latency"] for m in body["models"]],
+                         ["Low", "Higher"])
+        self.assertIn(body["default_model_id"],
+                      [m["id"] for m in body["models"]])
+
     def test_ready_says_why_not(self):
         answer = self.get("/health/ready")
         self.assertEqual(answer.status, 503)
@@ -153,7 +166,8 @@ class Routes(Case):
             self.assertEqual(answer.headers["Cache-Control"], "no-store")
             self.assertNotIn("ETag", answer.headers)
         for path in ("/api/v1/runs", "/api/v1/runs/?page=1&page_size=10",
-                     "/api/v1/config/platforms", "/api/v1/config/task-types"):
+                     "/api/v1/config/platforms", "/api/v1/config/task-types",
+                     "/api/v1/config/caption-models"):
             answer = self.get(path, Origin=ORIGIN)
             self.assertEqual(answer.headers["Cache-Control"], "no-cache")
             tag = answer.headers["ETag"]

@@ -208,6 +208,7 @@ expect_known(const char *what)
 static const char *const stable[] = {
 	"GET /api/v1/config/platforms",
 	"GET /api/v1/config/task-types",
+	"GET /api/v1/config/caption-models",
 	"GET /api/v1/runs",
 	"GET /api/v1/runs/?page_size=2&status=PENDING",
 };

@@ -75,6 +75,7 @@ static const struct {
 	{ "GET /api/v1/status", 200, NULL, NULL },
 	{ "GET /api/v1/config/platforms", 200, NULL, NULL },
 	{ "GET /api/v1/config/task-types", 200, NULL, NULL },
+	{ "GET /api/v1/config/caption-models", 200, NULL, NULL },
 	{ "GET /health/ready", 503, NULL, NULL },
 	{ "GET /health/executor-stats", 200, NULL, NULL },
 	{ "GET /api/v1/runs?page_size=0", 422, NULL, NULL },
@@ -107,6 +108,23 @@ START_TEST(each_path_has_its_answer)
 	ck_assert_str_eq(header("Vary"), "Origin");
 	ck_assert_str_eq(header("X-Content-Type-Options"), "nosniff");
 	ck_assert(id_is_valid(header("X-Request-Id")));
+}
+END_TEST
+
+START_TEST(models_for_captions_come_from_the_configuration)
+{
+	ask("GET /api/v1/config/caption-models");
+	ck_assert_str_eq(member("models/0/id"), "openai/gpt-4.1");
+	ck_assert_str_eq(member("models/0/latency"), "Low");
+	ck_assert_str_eq(member("models/0/strengths/0"), "fast");
+	ck_assert_str_eq(member("models/1/latency"), "Higher");
+	ck_assert_str_ne(member("models/1/creativity"), "null");
+	ck_assert_str_eq(member("default_model_id"), "openai/gpt-4.1");
+	/* "caption: none" in models.yml */
+	svc.conf->purposes[PURPOSE_CAPTION].model = NULL;
+	ask("GET /api/v1/config/caption-models");
+	ck_assert_str_eq(member("models"), "[ ]");
+	ck_assert_str_eq(member("default_model_id"), "");
 }
 END_TEST
 
@@ -399,6 +417,7 @@ api_routes_case(void)
 	tcase_add_checked_fixture(t, client_setup, client_teardown);
 	add_rows(t, each_path_has_its_answer, answers);
 	tcase_add_test(t, an_answer_that_is_too_large_is_a_whole_500);
+	tcase_add_test(t, models_for_captions_come_from_the_configuration);
 	tcase_add_test(t, a_redirect_is_not_cut);
 	tcase_add_test(t, a_redirect_forges_no_header);
 	add_rows(t, only_allowed_origins_are_told_so, origins);

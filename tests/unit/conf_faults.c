@@ -81,6 +81,30 @@ static const struct fault {
 	{ "stage_order.yml", "\ncaption:\n  - caption", "\ncaption: caption",
 	  "caption: caption", "caption must be a list, not a single value" },
 
+	/* models.yml: captions */
+	{ "models.yml", "\ncaption_models:\n", "\ncaption_model:\n",
+	  "caption_model:", "unknown key 'caption_model'; did you mean "
+	  "'caption_models'?" },
+	{ "models.yml", "  offered:\n", "  default: gpt-5\n  offered:\n",
+	  "default: gpt-5", "default is 'gpt-5', which is not among" },
+	{ "models.yml", "      latency: Low", "      latency: Medium",
+	  "latency: Medium", "latency must be Low or Higher, not 'Medium'" },
+	{ "models.yml", "      latency: Low\n", "",
+	  "    openai/gpt-4.1:\n      name", "latency is missing" },
+	{ "models.yml", "      name: Quick", "      name:", "name:\n      desc",
+	  "name has no value" },
+	{ "models.yml", "      strengths: [fast, steady]",
+	  "      strengths: [fast, fast]", "strengths: [fast, f",
+	  "'fast' stands in strengths twice" },
+	{ "models.yml", "      name: Quick", "      model: gpt-0\n      name: Q",
+	  "    openai/gpt-4.1:\n      model", "there is no model 'gpt-0'" },
+	{ "models.yml", "      name: Quick",
+	  "      model: gpt-image-1\n      name: Q",
+	  "    openai/gpt-4.1:\n      model", "model gpt-image-1 makes pictures" },
+	{ "models.yml", "      name: Quick",
+	  "      provider: nobody\n      name: Q", "provider: nobody",
+	  "there is no provider 'nobody'" },
+
 	/* models.yml: providers */
 	{ "models.yml", "    key: OPENAI_API_KEY", "    key: sk-live-12345",
 	  "sk-live", "key must be the name of an environment variable" },

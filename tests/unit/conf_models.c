@@ -544,6 +544,76 @@ START_TEST(servers_without_a_key_and_simulated_ones_need_none)
 }
 END_TEST
 
+START_TEST(captions_offer_what_the_file_says)
+{
+	const struct caption_model *m;
+	struct conf *conf = load_good();
+
+	ck_assert_int_eq(conf->n_caption_models, 2);
+	ck_assert_int_eq(conf->default_caption_model, 0);
+	m = conf_caption_model(conf, "google/gemini-2.5-pro");
+	ck_assert_ptr_nonnull(m);
+	ck_assert_str_eq(m->model->id, "google/gemini-2.5-pro");
+	ck_assert_str_eq(m->provider->name, "openrouter");
+	ck_assert(!m->fast);
+	ck_assert(conf->caption_models[0].fast);
+	ck_assert_int_eq(m->strengths.n, 2);
+	ck_assert_ptr_null(conf_caption_model(conf, "gemini-2.5-pro"));
+	ck_assert_ptr_null(conf_caption_model(conf, NULL));
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(a_caption_id_can_stand_for_another_model)
+{
+	const struct caption_model *m;
+	struct conf *conf;
+
+	edit("models.yml", "  offered:\n    openai/gpt-4.1:\n",
+	    "  default: house\n  offered:\n    house:\n"
+	    "      provider: openai\n      model: openai/gpt-4.1-mini\n");
+	conf = load_good();
+	m = conf_caption_model(conf, "house");
+	ck_assert_str_eq(m->model->id, "gpt-4.1-mini");
+	ck_assert_str_eq(m->provider->name, "openai");
+	ck_assert_int_eq(conf->default_caption_model, 0);
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(the_first_choice_for_captions_follows_the_purpose)
+{
+	struct conf *conf;
+
+	ck_assert_int_eq(setenv("CAPTION_MODEL_ID", "gemini-2.5-pro", 1), 0);
+	conf = load_good();
+	ck_assert_int_eq(conf->default_caption_model, 1);
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(a_file_without_choices_for_captions_is_fine)
+{
+	struct strbuf text = STRBUF_INIT(1024 * 1024);
+	struct err e = ERR_INIT;
+	struct conf *conf;
+	char *path, *from, *to;
+
+	path = xasprintf("%s/models.yml", dir);
+	ck_ok(file_read(path, 1024 * 1024, &text, &e), &e);
+	from = strstr(text.buf, "\ncaption_models:");
+	to = strstr(from, "\n# --- models ---");
+	ck_assert_ptr_nonnull(to);
+	memmove(from, to, strlen(to) + 1);
+	put("models.yml", text.buf);
+	conf = load_good();
+	ck_assert_int_eq(conf->n_caption_models, 0);
+	conf_free(conf);
+	strbuf_release(&text);
+	free(path);
+}
+END_TEST
+
 START_TEST(the_print_is_yaml_with_origins_and_without_keys)
 {
 	struct strbuf out = STRBUF_INIT(256 * 1024);
@@ -631,6 +701,10 @@ conf_models_case(void)
 	tcase_add_test(tc,
 	    missing_keys_are_named_with_the_purposes_that_need_them);
 	tcase_add_test(tc, servers_without_a_key_and_simulated_ones_need_none);
+	tcase_add_test(tc, captions_offer_what_the_file_says);
+	tcase_add_test(tc, a_caption_id_can_stand_for_another_model);
+	tcase_add_test(tc, the_first_choice_for_captions_follows_the_purpose);
+	tcase_add_test(tc, a_file_without_choices_for_captions_is_fine);
 	tcase_add_test(tc, the_print_is_yaml_with_origins_and_without_keys);
 	return tc;
 }
