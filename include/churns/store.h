@@ -41,8 +41,12 @@
 #include "id.h"
 #include "strbuf.h"
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define MAX_LIST_PAGE 100
+#define MAX_LIST_TEXT_BYTES 1024	/* to look for in prompts */
+#define LIST_SCAN_ROWS 100000	/* looked at for one page of runs ... */
+#define LIST_SCAN_TEXTS 20000	/* ... with a text to look for */
+#define LIST_SCAN_TEXT_MS 50	/* ... and for so long */
 #define MAX_EVENTS_PAGE 500
 #define MAX_EVENTS_PAGE_BYTES (1024 * 1024)	/* of data; one event may be more */
 #define MAX_TIPS_AT_ONCE 10000	/* read in one transaction */
@@ -185,22 +189,52 @@ enum err_code store_find_idempotency(struct store *st,
 enum err_code store_get_run(struct store *st, const char *owner,
     const char *run_id, struct run *out, struct err *e);
 
+/* Where a run stands in the lists, which are in this order downwards. */
+struct run_key {
+	int64_t created_ms;
+	char id[ID_MAX];
+};
+
 struct run_query {
 	const char *owner;	/* NULL: all */
 	const char *mode;	/* NULL: any */
 	bool by_status;
 	enum state status;
-	int page;		/* from 1 */
+	int page;		/* from 1; 0: by key */
 	int page_size;		/* 1..MAX_LIST_PAGE */
+	struct run_key after;	/* with page 0: go on behind it; id "": begin */
+	const char *platform;	/* platform_name, exactly; NULL: any */
+	const char *text;	/* somewhere in the prompt; NULL or "": any */
+	int64_t from_ms;	/* created then or later; 0: any */
+	int64_t to_ms;		/* created before; 0: any */
 };
 
 struct run_page {
 	struct run *runs;	/* form, inputs and brand_kit are NULL here */
-	int n;
-	int64_t total;		/* all that match, from the counters */
+	int n;			/* may be less than a page although has_more */
+	int64_t total;		/* all that match, from the counters; -1: not known,
+				   with a text or a time */
+	bool has_more;		/* go on by key, with after = next */
+	struct run_key next;
 };
 
-/* Newest first. A page past the end is empty. */
+/*
+ * Newest first.  A page past the end is empty.
+ *
+ * One call looks at a bounded number of runs, whatever it is asked: at
+ * LIST_SCAN_ROWS entries of an index, or at LIST_SCAN_TEXTS prompts for
+ * LIST_SCAN_TEXT_MS.  When that was not enough for a whole page, the page is
+ * short, perhaps empty, and next says where to go on: following it until
+ * has_more is false gives every match exactly once, however runs come and go
+ * meanwhile.  Pages by number count from the newest on and are made for the
+ * first few; behind what one call looks at only keys lead.
+ *
+ * text is compared without regard to case for the letters A to Z; other
+ * letters must be as they are (SQLite folds no others).  Nothing in it is
+ * special.
+ *
+ * ERR_INVALID: page, page_size or the length of text are out of range.
+ */
 enum err_code store_list_runs(struct store *st, const struct run_query *q,
     struct run_page *out, struct err *e);
 void run_page_release(struct run_page *p);

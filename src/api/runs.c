@@ -107,6 +107,10 @@ knows_page(const struct worker *w, const struct request *r,
 		    (long long)page->runs[i].version);
 		digest_add_field(&d, text);
 	}
+	if (page->has_more) {
+		view_cursor(&page->next, text);
+		digest_add_field(&d, text);
+	}
 	digest_hex(&d, hex);
 	return response_is_known(r, res, "l%.*s", LIST_TAG_DIGITS, hex);
 }
@@ -118,7 +122,7 @@ page_run_list(struct worker *w, struct request *r, struct response *res,
 {
 	struct run_query q = { .owner = r->owner };
 	const char *status = form_get(&r->query, "status");
-	struct run_page page = { NULL, 0, 0 };
+	struct run_page page = { .runs = NULL };
 	struct faults faults;
 	enum err_code rc = ERR_OK;
 	int i;

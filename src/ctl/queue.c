@@ -46,43 +46,49 @@ read_query(struct ctl *c, struct run_query *q, int64_t *limit)
 	return 0;
 }
 
-/* Move the runs of page to the end of all. */
+/* Move the runs of page to the end of all, as many as there is room for. */
 static void
 add_page(struct run_page *all, struct run_page *page, int64_t limit)
 {
 	int i;
 
 	all->total = page->total;
+	all->has_more = page->has_more;
+	all->next = page->next;
 	all->runs = xrealloc_array(all->runs,
 	    (size_t)(all->n + page->n) + 1, sizeof(*all->runs));
 	for (i = 0; i < page->n; i++) {
-		if (all->n < limit)
+		if (all->n < limit) {
 			all->runs[all->n++] = page->runs[i];
-		else
-			run_release(&page->runs[i]);
+			continue;
+		}
+		all->has_more = true;
+		run_release(&page->runs[i]);
 	}
 	free(page->runs);
 	memset(page, 0, sizeof(*page));
+	if (all->has_more && all->n == limit) {
+		all->next.created_ms = all->runs[all->n - 1].created_ms;
+		memcpy(all->next.id, all->runs[all->n - 1].id, ID_MAX);
+	}
 }
 
+/* By key, so that each run is shown once although others come and end. */
 static enum err_code
 read_runs(struct store *st, struct run_query *q, int64_t limit,
     struct run_page *all, struct err *e)
 {
-	struct run_page page = { NULL, 0, 0 };
+	struct run_page page = { .runs = NULL };
 	enum err_code rc;
-	int n;
 
 	q->page_size = limit < MAX_LIST_PAGE ? (int)limit : MAX_LIST_PAGE;
-	for (q->page = 1; ; q->page++) {
+	do {
+		q->after = all->next;
 		rc = store_list_runs(st, q, &page, e);
-		if (rc != ERR_OK)
-			return rc;
-		n = page.n;
-		add_page(all, &page, limit);
-		if (n < q->page_size || all->n >= limit)
-			return ERR_OK;
-	}
+		if (rc == ERR_OK)
+			add_page(all, &page, limit);
+	} while (rc == ERR_OK && all->has_more && all->n < limit);
+	return rc;
 }
 
 static void
@@ -128,7 +134,7 @@ print_runs(const struct run_page *p)
 int
 cmd_list(struct ctl *c)
 {
-	struct run_page all = { NULL, 0, 0 };
+	struct run_page all = { .runs = NULL };
 	struct run_query q = { .owner = NULL };
 	struct err e = ERR_INIT;
 	enum err_code rc;

@@ -20,46 +20,6 @@ struct ending {
 	int64_t now_ms;
 };
 
-/* What of the run is needed to end it. */
-struct run_brief {
-	char *owner, *mode;	/* owned */
-	enum state status;
-	int64_t started_ms;
-};
-
-static void
-brief_release(struct run_brief *b)
-{
-	free(b->owner);
-	free(b->mode);
-	memset(b, 0, sizeof(*b));
-}
-
-static enum err_code
-read_brief(struct db *db, const char *owner, const char *run_id,
-    struct run_brief *out, struct err *e)
-{
-	static const char sql[] =
-	    "SELECT owner, mode, status, started_ms FROM runs"
-	    " WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)";
-	struct db_rows *r = NULL;
-	enum err_code rc;
-	bool found;
-
-	rc = db_first(db, sql, DB_ARGS(db_s(run_id), db_s(owner)), &r, &found,
-	    e);
-	if (rc == ERR_OK && !found)
-		rc = err_set(e, ERR_NOT_FOUND, "there is no such run");
-	if (rc != ERR_OK)
-		return rc;
-	out->owner = db_text_copy(r, 0);
-	out->mode = db_text_copy(r, 1);
-	out->started_ms = db_int(r, 3);
-	rc = read_state(r, 2, &out->status, e);
-	db_done(r);
-	return rc;
-}
-
 /* --- the parts of an end -------------------------------------------------- */
 
 /* A finish keeps the fence: its own late writes fail by the state. */
@@ -121,12 +81,12 @@ update_run(struct db *db, const struct ending *x, const struct run_brief *b,
 static enum err_code
 end_run(struct db *db, const struct ending *x, struct err *e)
 {
-	struct run_brief b = { NULL, NULL, STATE_FAILED, 0 };
+	struct run_brief b = RUN_BRIEF_NONE;
 	int64_t cost_nano = 0;
 	bool simulated = false;
 	enum err_code rc;
 
-	rc = read_brief(db, NULL, x->run_id, &b, e);
+	rc = run_read_brief(db, NULL, x->run_id, &b, e);
 	if (rc == ERR_OK && state_is_terminal(b.status))
 		rc = err_set(e, ERR_SYSTEM, "a run ended before its job");
 	if (rc == ERR_OK)
@@ -136,8 +96,8 @@ end_run(struct db *db, const struct ending *x, struct err *e)
 	if (rc == ERR_OK)
 		rc = update_run(db, x, &b, cost_nano, simulated, e);
 	if (rc == ERR_OK)
-		rc = run_count_move(db, b.owner, b.mode, b.status, x->to, e);
-	brief_release(&b);
+		rc = run_count_move(db, &b, b.status, x->to, e);
+	run_brief_release(&b);
 	return rc;
 }
 
@@ -283,11 +243,11 @@ cancel_open_run(struct db *db, const struct cancel *c, struct err *e)
 static enum err_code
 cancel_unit(struct db *db, void *arg, struct err *e)
 {
-	struct run_brief b = { NULL, NULL, STATE_FAILED, 0 };
+	struct run_brief b = RUN_BRIEF_NONE;
 	struct cancel *c = arg;
 	enum err_code rc;
 
-	rc = read_brief(db, c->owner, c->run_id, &b, e);
+	rc = run_read_brief(db, c->owner, c->run_id, &b, e);
 	if (rc != ERR_OK)
 		goto out;
 	c->was = b.status;
@@ -298,7 +258,7 @@ cancel_unit(struct db *db, void *arg, struct err *e)
 		rc = cancel_open_run(db, c, e);
 	}
 out:
-	brief_release(&b);
+	run_brief_release(&b);
 	return rc;
 }
 

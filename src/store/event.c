@@ -87,7 +87,8 @@ read_tip(struct db *db, const char *owner, const char *run_id,
 {
 	static const char sql[] =
 	    "SELECT last_seq, status FROM runs"
-	    " WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)";
+	    " WHERE id = ?1 AND deleted_ms = 0"
+	    " AND (?2 IS NULL OR owner = ?2)";
 	enum state status = STATE_FAILED;
 	struct db_rows *r = NULL;
 	enum err_code rc;

@@ -7,7 +7,7 @@
  *   turn.c         whose turn it is to write, between processes
  *   writer.c       the one thread that writes: group commit
  *   checkpoint.c   the thread that moves the log back
- *   submit.c run.c job.c end.c stage.c ledger.c event.c process.c
+ *   submit.c run.c list.c job.c end.c stage.c ledger.c event.c process.c
  *                  the statements, by what they are about
  *
  * A unit is a function that runs in the writer thread, inside a transaction,
@@ -167,9 +167,31 @@ enum err_code read_state(struct db_rows *r, int col, enum state *out,
 void copy_id(char out[ID_MAX], const char *id);
 
 /* runs */
-enum err_code run_count_add(struct db *db, const char *owner, enum state s,
-    const char *mode, struct err *e);
-enum err_code run_count_move(struct db *db, const char *owner, const char *mode,
+#define RUN_HEAD							\
+	"id, owner, status, mode, platform_name, task_type, preset_id, "	\
+	"preset_type, created_ms, started_ms, completed_ms, duration_ms, " \
+	"cost_nano, has_cost, simulated, last_seq, version, "		\
+	"output_directory, metadata_path, error_message, prompt, warnings"
+
+/* row() for a list of struct run; the columns of RUN_HEAD. */
+enum err_code run_from_row(struct db_rows *r, void *slot, struct err *e);
+
+/* What of a run is needed to change its state; strings owned. */
+struct run_brief {
+	char *owner, *mode;
+	char *platform;		/* "": none */
+	enum state status;
+	int64_t started_ms;
+};
+
+#define RUN_BRIEF_NONE { NULL, NULL, NULL, STATE_FAILED, 0 }
+
+/* Not of a deleted one. owner NULL: any. ERR_NOT_FOUND. */
+enum err_code run_read_brief(struct db *db, const char *owner,
+    const char *run_id, struct run_brief *out, struct err *e);
+void run_brief_release(struct run_brief *b);
+/* STATE__COUNT: it did not exist before, does not exist afterwards. */
+enum err_code run_count_move(struct db *db, const struct run_brief *b,
     enum state from, enum state to, struct err *e);
 /* PENDING to RUNNING; nothing when it has begun already. */
 enum err_code run_begin(struct db *db, const char *run_id, int64_t now_ms,

@@ -7,8 +7,8 @@
  * schema is newer than this program; an older one is upgraded by an operator
  * only (store_migrate), with everybody else kept out by the users lock.
  *
- * Each step is one transaction: an upgrade that fails leaves the last version
- * that was reached.
+ * Creating is one transaction of all steps.  In an upgrade each step is one: if
+ * it fails, the last version that was reached is left.
  */
 #include "internal.h"
 
@@ -146,30 +146,44 @@ judge_version(int version, int known, struct err *e)
 
 /* --- making it so --------------------------------------------------------- */
 
+/* Within a transaction. */
 static enum err_code
-apply_step(struct db *db, const struct schema_step *step, bool is_new,
-    struct err *e)
+apply_step(struct db *db, const struct schema_step *step, struct err *e)
 {
 	static const char sql_note[] =
 	    "INSERT INTO schema_version (version, program) VALUES (?1, ?2)";
 	enum err_code rc;
 
-	rc = db_begin_write(db, e);
-	if (rc == ERR_OK && is_new)
-		rc = db_mark_ours(db, e);
-	if (rc == ERR_OK)
-		rc = db_script(db, step->sql, e);
+	rc = db_script(db, step->sql, e);
 	if (rc == ERR_OK)
 		rc = db_run(db, sql_note, DB_ARGS(db_i(step->version),
 		    db_s(CHURNS_VERSION)), NULL, e);
 	if (rc == ERR_OK)
 		rc = db_check_references(db, e);
+	if (rc != ERR_OK)
+		err_wrap(e, "schema step %d", step->version);
+	return rc;
+}
+
+/* Some steps, all or none; *version (0: there is nothing yet) follows. */
+static enum err_code
+apply_together(struct db *db, const struct schema_step *steps, size_t n,
+    int *version, struct err *e)
+{
+	enum err_code rc;
+	size_t i;
+
+	rc = db_begin_write(db, e);
+	if (rc == ERR_OK && *version == 0)
+		rc = db_mark_ours(db, e);
+	for (i = 0; i < n && rc == ERR_OK; i++)
+		rc = apply_step(db, &steps[i], e);
 	if (rc == ERR_OK)
 		rc = db_commit(db, e);
-	if (rc != ERR_OK) {
+	if (rc == ERR_OK)
+		*version = steps[n - 1].version;
+	else
 		db_rollback(db);
-		err_wrap(e, "schema step %d", step->version);
-	}
 	return rc;
 }
 
@@ -181,13 +195,12 @@ apply_steps(struct db *db, const struct schema_step *steps, size_t n,
 	enum err_code rc = ERR_OK;
 	size_t i;
 
-	for (i = 0; i < n && rc == ERR_OK; i++) {
-		if (steps[i].version <= *version)
-			continue;
-		rc = apply_step(db, &steps[i], *version == 0, e);
-		if (rc == ERR_OK)
-			*version = steps[i].version;
-	}
+	/* Who looks meanwhile must see nothing or all of it. */
+	if (*version == 0)
+		return apply_together(db, steps, n, version, e);
+	for (i = 0; i < n && rc == ERR_OK; i++)
+		if (steps[i].version > *version)
+			rc = apply_together(db, &steps[i], 1, version, e);
 	return rc;
 }
 

@@ -1,19 +1,14 @@
 /*
  * Runs: reading them, and the counters that spare lists the counting.
  *
- * run_counts(owner, status, mode) is changed in the transaction that changes
- * the status of a run, by the functions here; the page of a list and its total
- * are read in one transaction, so they belong together.
+ * run_counts(owner, status, mode, platform) is changed in the transaction that
+ * changes the status of a run or deletes it, by run_count_move().
+ *
+ * A deleted run is a row without content (delete.c): no query here finds it.
  */
 #include "internal.h"
 
 #include "xalloc.h"
-
-#define RUN_HEAD							\
-	"id, owner, status, mode, platform_name, task_type, preset_id, "	\
-	"preset_type, created_ms, started_ms, completed_ms, duration_ms, " \
-	"cost_nano, has_cost, simulated, last_seq, version, "		\
-	"output_directory, metadata_path, error_message, prompt, warnings"
 
 enum {
 	COL_ID, COL_OWNER, COL_STATUS, COL_MODE, COL_PLATFORM, COL_TASK,
@@ -26,36 +21,91 @@ enum {
 
 /* --- for units ------------------------------------------------------------ */
 
-enum err_code
-run_count_add(struct db *db, const char *owner, enum state s, const char *mode,
+static enum err_code
+count_one_less(struct db *db, const struct run_brief *b, enum state s,
     struct err *e)
 {
 	static const char sql[] =
-	    "INSERT INTO run_counts (owner, status, mode, n)"
-	    " VALUES (?1, ?2, ?3, 1)"
-	    " ON CONFLICT (owner, status, mode)"
-	    " DO UPDATE SET n = run_counts.n + 1";
-
-	return db_run(db, sql, DB_ARGS(db_s(owner), db_s(state_name(s)),
-	    db_s(mode)), NULL, e);
-}
-
-enum err_code
-run_count_move(struct db *db, const char *owner, const char *mode,
-    enum state from, enum state to, struct err *e)
-{
-	static const char sql[] =
 	    "UPDATE run_counts SET n = n - 1"
-	    " WHERE owner = ?1 AND status = ?2 AND mode = ?3";
+	    " WHERE owner = ?1 AND status = ?2 AND mode = ?3 AND platform = ?4";
 	int64_t changes = 0;
 	enum err_code rc;
 
-	rc = db_run(db, sql, DB_ARGS(db_s(owner), db_s(state_name(from)),
-	    db_s(mode)), &changes, e);
+	rc = db_run(db, sql, DB_ARGS(db_s(b->owner), db_s(state_name(s)),
+	    db_s(b->mode), db_s(b->platform)), &changes, e);
 	if (rc == ERR_OK && changes != 1)
 		rc = err_set(e, ERR_SYSTEM, "the run counters are damaged");
+	return rc;
+}
+
+static enum err_code
+count_one_more(struct db *db, const struct run_brief *b, enum state s,
+    struct err *e)
+{
+	static const char sql[] =
+	    "INSERT INTO run_counts (owner, status, mode, platform, n)"
+	    " VALUES (?1, ?2, ?3, ?4, 1)"
+	    " ON CONFLICT (owner, status, mode, platform)"
+	    " DO UPDATE SET n = run_counts.n + 1";
+
+	return db_run(db, sql, DB_ARGS(db_s(b->owner), db_s(state_name(s)),
+	    db_s(b->mode), db_s(b->platform)), NULL, e);
+}
+
+enum err_code
+run_count_move(struct db *db, const struct run_brief *b, enum state from,
+    enum state to, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (from != STATE__COUNT)
+		rc = count_one_less(db, b, from, e);
+	if (rc == ERR_OK && to != STATE__COUNT)
+		rc = count_one_more(db, b, to, e);
+	return rc;
+}
+
+void
+run_brief_release(struct run_brief *b)
+{
+	free(b->owner);
+	free(b->mode);
+	free(b->platform);
+	memset(b, 0, sizeof(*b));
+}
+
+/* The columns of a brief, in this order. */
+#define BRIEF_COLUMNS							\
+	"owner, mode, COALESCE(platform_name, ''), status, started_ms"
+
+static enum err_code
+brief_from_row(struct db_rows *r, struct run_brief *out, struct err *e)
+{
+	out->owner = db_text_copy(r, 0);
+	out->mode = db_text_copy(r, 1);
+	out->platform = db_text_copy(r, 2);
+	out->started_ms = db_int(r, 4);
+	return read_state(r, 3, &out->status, e);
+}
+
+enum err_code
+run_read_brief(struct db *db, const char *owner, const char *run_id,
+    struct run_brief *out, struct err *e)
+{
+	static const char sql[] =
+	    "SELECT " BRIEF_COLUMNS " FROM runs WHERE id = ?1"
+	    " AND deleted_ms = 0 AND (?2 IS NULL OR owner = ?2)";
+	struct db_rows *r = NULL;
+	enum err_code rc;
+	bool found;
+
+	rc = db_first(db, sql, DB_ARGS(db_s(run_id), db_s(owner)), &r, &found,
+	    e);
+	if (rc == ERR_OK && !found)
+		rc = err_set(e, ERR_NOT_FOUND, "there is no such run");
 	if (rc == ERR_OK)
-		rc = run_count_add(db, owner, to, mode, e);
+		rc = brief_from_row(r, out, e);
+	db_done(r);
 	return rc;
 }
 
@@ -65,24 +115,20 @@ run_begin(struct db *db, const char *run_id, int64_t now_ms, struct err *e)
 	static const char sql[] =
 	    "UPDATE runs SET status = 'RUNNING', started_ms = ?2,"
 	    " version = version + 1"
-	    " WHERE id = ?1 AND status = 'PENDING' RETURNING owner, mode";
+	    " WHERE id = ?1 AND status = 'PENDING' RETURNING " BRIEF_COLUMNS;
+	struct run_brief b = RUN_BRIEF_NONE;
 	struct db_rows *r = NULL;
-	char *owner = NULL, *mode = NULL;
 	enum err_code rc;
 	bool found;
 
 	rc = db_first(db, sql, DB_ARGS(db_s(run_id), db_i(now_ms)), &r, &found,
 	    e);
-	if (rc == ERR_OK && found) {
-		owner = db_text_copy(r, 0);
-		mode = db_text_copy(r, 1);
-	}
+	if (rc == ERR_OK && found)
+		rc = brief_from_row(r, &b, e);
 	rc = db_end(r, rc, e);
 	if (rc == ERR_OK && found)
-		rc = run_count_move(db, owner, mode, STATE_PENDING,
-		    STATE_RUNNING, e);
-	free(owner);
-	free(mode);
+		rc = run_count_move(db, &b, STATE_PENDING, STATE_RUNNING, e);
+	run_brief_release(&b);
 	return rc;
 }
 
@@ -118,7 +164,7 @@ run_sum(struct db *db, const char *run_id, int64_t *cost_nano, bool *simulated,
 
 /* --- reading -------------------------------------------------------------- */
 
-static enum err_code
+enum err_code
 run_from_row(struct db_rows *r, void *slot, struct err *e)
 {
 	struct run *run = slot;
@@ -172,7 +218,8 @@ read_whole(struct db *db, const char *owner, const char *run_id,
     struct run *out, struct err *e)
 {
 	static const char sql[] = "SELECT " RUN_HEAD ", brand_kit, form, inputs"
-	    " FROM runs WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)";
+	    " FROM runs WHERE id = ?1 AND deleted_ms = 0"
+	    " AND (?2 IS NULL OR owner = ?2)";
 	struct db_rows *r = NULL;
 	enum err_code rc;
 	bool found;
@@ -209,106 +256,4 @@ store_get_run(struct store *st, const char *owner, const char *run_id,
 	else
 		run_release(&run);
 	return rc;
-}
-
-/* --- lists ---------------------------------------------------------------- */
-
-/* One text per index; ?1 owner, ?2 status, ?3 mode, ?4 size, ?5 offset.  What
- * is not asked for is NULL; the conditions that then always hold keep the
- * places of the arguments. */
-#define ANY(n)	"CAST(" n " AS TEXT) IS NULL"
-#define LIST_SQL(condition)						\
-	"SELECT " RUN_HEAD " FROM runs WHERE " condition		\
-	" AND (?3 IS NULL OR mode = ?3)"				\
-	" ORDER BY created_ms DESC, id DESC LIMIT ?4 OFFSET ?5"
-
-static const char *
-list_sql(const struct run_query *q)
-{
-	static const char all[] = LIST_SQL(ANY("?1") " AND " ANY("?2"));
-	static const char of_status[] = LIST_SQL(ANY("?1") " AND status = ?2");
-	static const char of_owner[] = LIST_SQL("owner = ?1 AND " ANY("?2"));
-	static const char of_both[] = LIST_SQL("owner = ?1 AND status = ?2");
-
-	if (q->owner == NULL)
-		return q->by_status ? of_status : all;
-	return q->by_status ? of_both : of_owner;
-}
-
-static enum err_code
-read_total(struct db *db, const struct run_query *q, int64_t *out,
-    struct err *e)
-{
-	static const char sql_all[] =
-	    "SELECT COALESCE(sum(n), 0) FROM run_counts WHERE " ANY("?1")
-	    " AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR mode = ?3)";
-	static const char sql_owner[] =
-	    "SELECT COALESCE(sum(n), 0) FROM run_counts WHERE owner = ?1"
-	    " AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR mode = ?3)";
-	struct db_rows *r = NULL;
-	enum err_code rc;
-	bool found;
-
-	rc = db_first(db, q->owner == NULL ? sql_all : sql_owner,
-	    DB_ARGS(db_s(q->owner),
-	    db_s(q->by_status ? state_name(q->status) : NULL), db_s(q->mode)),
-	    &r, &found, e);
-	if (rc == ERR_OK)
-		*out = db_int(r, 0);
-	db_done(r);
-	return rc;
-}
-
-static enum err_code
-read_page(struct db *db, const struct run_query *q, struct row_list *rows,
-    int64_t *total, struct err *e)
-{
-	struct reading how = { list_sql(q), run_from_row, sizeof(struct run) };
-	int64_t offset = ((int64_t)q->page - 1) * q->page_size;
-	enum err_code rc;
-
-	rc = db_begin_read(db, e);
-	if (rc == ERR_OK)
-		rc = read_total(db, q, total, e);
-	if (rc != ERR_OK || offset >= *total)
-		return rc;
-	return rows_read(db, &how, DB_ARGS(db_s(q->owner),
-	    db_s(q->by_status ? state_name(q->status) : NULL), db_s(q->mode),
-	    db_i(q->page_size), db_i(offset)), rows, e);
-}
-
-enum err_code
-store_list_runs(struct store *st, const struct run_query *q,
-    struct run_page *out, struct err *e)
-{
-	struct row_list rows = { NULL, 0 };
-	struct run_page page = { NULL, 0, 0 };
-	struct db *db = NULL;
-	enum err_code rc;
-
-	if (q->page < 1 || q->page_size < 1 || q->page_size > MAX_LIST_PAGE)
-		return err_set(e, ERR_INVALID, "page must be at least 1 and "
-		    "page_size 1 to %d", MAX_LIST_PAGE);
-	rc = store_borrow(st, &db, e);
-	if (rc == ERR_OK)
-		rc = read_page(db, q, &rows, &page.total, e);
-	store_return(st, db);
-	page.runs = rows.rows;
-	page.n = rows.n;
-	if (rc == ERR_OK)
-		*out = page;
-	else
-		run_page_release(&page);
-	return rc;
-}
-
-void
-run_page_release(struct run_page *p)
-{
-	int i;
-
-	for (i = 0; i < p->n; i++)
-		run_release(&p->runs[i]);
-	free(p->runs);
-	memset(p, 0, sizeof(*p));
 }

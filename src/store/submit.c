@@ -62,20 +62,22 @@ find_key(struct db *db, const struct idempotency *idem, struct kept *out,
 }
 
 static enum err_code
-insert_key(struct db *db, const struct idempotency *idem, int64_t now_ms,
-    bool *is_new, struct err *e)
+insert_key(struct db *db, const struct idempotency *idem,
+    const struct run *run, bool *is_new, struct err *e)
 {
 	static const char sql[] =
 	    "INSERT INTO idempotency"
-	    " (owner, route, key, fingerprint, http_status, created_ms, body)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	    " (owner, route, key, fingerprint, http_status, created_ms, body,"
+	    " run_id)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
 	    " ON CONFLICT (owner, route, key) DO NOTHING";
 	int64_t changes = 0;
 	enum err_code rc;
 
 	rc = db_run(db, sql, DB_ARGS(db_s(idem->owner), db_s(idem->route),
 	    db_s(idem->key), db_s(idem->fingerprint), db_i(idem->http_status),
-	    db_i(now_ms), db_s(idem->body)), &changes, e);
+	    db_i(run->created_ms), db_s(idem->body), db_s(run->id)), &changes,
+	    e);
 	*is_new = changes == 1;
 	return rc;
 }
@@ -127,6 +129,17 @@ insert_stages(struct db *db, const struct new_run *nr, struct err *e)
 }
 
 static enum err_code
+count_run(struct db *db, const struct run *run, struct err *e)
+{
+	static char none[] = "";
+	struct run_brief b = { run->owner, run->mode,
+	    run->platform_name != NULL ? run->platform_name : none,
+	    STATE_PENDING, 0 };
+
+	return run_count_move(db, &b, STATE__COUNT, STATE_PENDING, e);
+}
+
+static enum err_code
 submit_unit(struct db *db, void *arg, struct err *e)
 {
 	struct submission *s = arg;
@@ -137,7 +150,7 @@ submit_unit(struct db *db, void *arg, struct err *e)
 	kept_release(&s->kept);
 	s->kept.outcome = SUBMIT_NEW;
 	if (s->idem != NULL)
-		rc = insert_key(db, s->idem, nr->run->created_ms, &is_new, e);
+		rc = insert_key(db, s->idem, nr->run, &is_new, e);
 	if (rc == ERR_OK && !is_new)
 		return find_key(db, s->idem, &s->kept, e);
 	if (rc == ERR_OK)
@@ -147,8 +160,7 @@ submit_unit(struct db *db, void *arg, struct err *e)
 	if (rc == ERR_OK)
 		rc = insert_stages(db, nr, e);
 	if (rc == ERR_OK)
-		rc = run_count_add(db, nr->run->owner, STATE_PENDING,
-		    nr->run->mode, e);
+		rc = count_run(db, nr->run, e);
 	if (rc == ERR_OK)
 		rc = job_count_move(db, STATE__COUNT, STATE_PENDING, e);
 	return rc;

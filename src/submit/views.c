@@ -5,9 +5,14 @@
  */
 #include "views.h"
 
+#include <inttypes.h>
+#include <stdlib.h>
+
 #include "clock.h"
 #include "service.h"
 #include "xalloc.h"
+
+#define MAX_CURSOR_DIGITS 15	/* of milliseconds */
 
 /* Stored JSON text as an object; NULL when there is none or it is broken. */
 static struct json_object *
@@ -128,11 +133,21 @@ view_run_detail(const struct conf *conf, const struct run *r,
 	return o;
 }
 
+static void
+put_known(struct json_object *o, const char *key, int64_t v, bool known)
+{
+	if (known)
+		json_put_int(o, key, v);
+	else
+		json_put_null(o, key);
+}
+
 struct json_object *
 view_run_list(const struct run_page *p, int page, int page_size)
 {
 	struct json_object *o = json_object_new_object(), *item;
 	struct json_object *runs = json_object_new_array();
+	char cursor[VIEW_CURSOR_MAX];
 	int i;
 
 	for (i = 0; i < p->n; i++) {
@@ -150,10 +165,20 @@ view_run_list(const struct run_page *p, int page, int page_size)
 		json_object_array_add(runs, item);
 	}
 	json_put_obj(o, "runs", runs);
-	json_put_int(o, "total", p->total);
-	json_put_int(o, "page", page);
+	put_known(o, "total", p->total, p->total >= 0);
+	put_known(o, "page", page, page > 0);
 	json_put_int(o, "page_size", page_size);
+	if (p->has_more)
+		view_cursor(&p->next, cursor);
+	json_put_str(o, "next_cursor", p->has_more ? cursor : NULL);
 	return o;
+}
+
+static bool
+is_active(const struct job *job, int64_t now_ms)
+{
+	return job != NULL && job->state == STATE_RUNNING &&
+	    job->lease_until_ms > now_ms;
 }
 
 struct json_object *
@@ -176,8 +201,7 @@ view_run_status(const struct run *r, const struct job *job,
 	}
 	json_put_str(o, "id", r->id);
 	json_put_str(o, "status", state_name(r->status));
-	json_put_bool(o, "is_active", job != NULL &&
-	    job->state == STATE_RUNNING && job->lease_until_ms > now_ms);
+	json_put_bool(o, "is_active", is_active(job, now_ms));
 	json_put_obj(o, "created_at", json_new_time(r->created_ms));
 	json_put_obj(o, "started_at", json_new_time(r->started_ms));
 	json_put_obj(o, "completed_at", json_new_time(r->completed_ms));
@@ -243,4 +267,26 @@ view_processes(const struct process_list *l, int64_t now_ms)
 	}
 	json_put_obj(o, "processes", list);
 	return o;
+}
+
+/* --- cursors -------------------------------------------------------------- */
+
+void
+view_cursor(const struct run_key *k, char out[VIEW_CURSOR_MAX])
+{
+	snprintf(out, VIEW_CURSOR_MAX, "%" PRId64 ".%s", k->created_ms, k->id);
+}
+
+bool
+view_cursor_parse(const char *text, struct run_key *out)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *id = text + digits + 1;
+
+	if (digits == 0 || digits > MAX_CURSOR_DIGITS || text[digits] != '.' ||
+	    !id_is_valid(id))
+		return false;
+	out->created_ms = strtoll(text, NULL, 10);
+	memcpy(out->id, id, ID_MAX);
+	return true;
 }

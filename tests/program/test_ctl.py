@@ -411,17 +411,75 @@ class Config(Case):
                                  re.escape(default.strip('"')))
 
 
+def schema_files():
+    folder = os.path.join(SRC, "src/store/schema")
+    return [os.path.join(folder, n) for n in sorted(os.listdir(folder))
+            if n.endswith(".sql")]
+
+
 class Migrate(Case):
+    now = len(schema_files())
+
     def test_fresh_then_current(self):
         with alone() as s:
-            self.assertIn("made with schema 1", self.ctl(s, "migrate"))
+            self.assertIn("made with schema %d" % self.now,
+                          self.ctl(s, "migrate"))
             before = [r[:3] for r in listing(s.data)]
-            self.assertIn("schema 1 already", self.ctl(s, "migrate"))
+            self.assertIn("schema %d already" % self.now,
+                          self.ctl(s, "migrate"))
             self.assertEqual([r[:3] for r in listing(s.data)], before)
-            self.assertEqual(s.sql("SELECT version FROM schema_version"),
-                             [{"version": 1}])
+            self.assertEqual(
+                s.sql("SELECT max(version) AS v FROM schema_version"),
+                [{"v": self.now}])
             self.assertEqual(json.loads(self.ctl(s, "migrate", "--json")),
-                             {"from": 1, "to": 1})
+                             {"from": self.now, "to": self.now})
+
+    def make_version_1(self, s):
+        """As the first program left it, with two runs."""
+        os.makedirs(s.data + "/db", 0o700)
+        with open(schema_files()[0], encoding="utf-8") as f:
+            sql = f.read()
+        rows = ""
+        for n, (status, seq) in enumerate((("PENDING", 0), ("FAILED", 1)), 1):
+            rows += """
+                INSERT INTO runs (id, owner, status, mode, platform_name,
+                    created_ms, completed_ms, last_seq, prompt) VALUES
+                    ('00000000-0000-4000-8000-00000000000%d', 'default', '%s',
+                    'easy_mode', '%s', %d, %d, %d, 'Rye bread');
+                INSERT INTO run_counts VALUES
+                    ('default', '%s', 'easy_mode', 1);
+                """ % (n, status, PLATFORM, n, seq, seq, status)
+        subprocess.run(["sqlite3", s.data + "/db/churns.sqlite"], text=True,
+                       check=True, input="PRAGMA application_id = %d; BEGIN;"
+                       "%s; INSERT INTO schema_version VALUES (1, '0.1');"
+                       "%s; COMMIT;" % (0x43686e73, sql, rows))
+
+    def test_older_is_refused_and_upgraded_with_its_rows(self):
+        with alone() as s:
+            self.make_version_1(s)
+            for args in (["list"], ["queue"], ["submit", "--platform",
+                                               PLATFORM, "--prompt", "x"]):
+                err = self.ctl(s, *args, status=78)
+                self.assertIn("schema is version 1", err)
+                self.assertIn('run "churnsctl migrate"', err)
+                self.assertEqual(err.count("\n"), 1)
+            if PROGRAMS_BUILT:
+                done = subprocess.run(
+                    [s.program("churns-runner"), "--conf", s.conf, "--env",
+                     s.env_file], env=s.environment(), text=True, timeout=60,
+                    capture_output=True)
+                self.assertEqual(done.returncode, 78, done.stderr)
+                self.assertIn("churnsctl migrate", done.stderr)
+            self.assertIn("upgraded from schema 1 to %d" % self.now,
+                          self.ctl(s, "migrate"))
+            runs = json.loads(self.ctl(s, "list", "--json"))
+            self.assertEqual(runs["total"], 2)
+            self.assertEqual([r["status"] for r in runs["runs"]],
+                             ["FAILED", "PENDING"])
+            self.assertEqual(s.sql(
+                "SELECT platform, sum(n) AS n FROM run_counts GROUP BY 1"),
+                [{"platform": PLATFORM, "n": 2}])
+            self.submit(s)
 
     def test_newer_is_left_alone(self):
         with alone() as s:
@@ -640,12 +698,14 @@ class WithoutRunner(Case):
                 SELECT printf('00000000-0000-4000-8000-%012d', i), 'default',
                     'COMPLETED', 'easy_mode', i FROM n;
                 INSERT INTO run_counts VALUES ('default', 'COMPLETED',
-                    'easy_mode', 230)"""], check=True)
+                    'easy_mode', '', 230)"""], check=True)
             for limit, want in (("100", 100), ("101", 101), ("230", 230),
                                 ("9999", 230)):
                 doc = json.loads(self.ctl(s, "list", "--limit", limit, "--json"))
                 self.assertEqual(len(doc["runs"]), want)
                 self.assertEqual(len({r["id"] for r in doc["runs"]}), want)
+                self.assertEqual(doc["total"], 230)
+                self.assertEqual(doc["next_cursor"] is None, want == 230)
 
     def test_output_that_cannot_be_written_is_a_failure(self):
         with open("/dev/full", "w", encoding="utf-8") as full:

@@ -443,7 +443,7 @@ fault_suite(void)
 	tcase_add_loop_test(tc, any_change_of_a_file_may_fail_for_good, 0,
 	    FAULTS / 3);
 	tcase_add_loop_test(tc, creating_may_fail_anywhere_and_be_tried_again,
-	    0, 70);
+	    0, 80);
 	suite_add_tcase(s, tc);
 	return s;
 }

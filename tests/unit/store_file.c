@@ -37,7 +37,7 @@ START_TEST(an_empty_place_becomes_a_database)
 	ck_assert_int_eq(stat(dir, &sb), 0);
 	ck_assert_int_eq(sb.st_mode & 0777, 0700);
 	free(dir);
-	ck_assert_int_eq(sql_int("SELECT version FROM schema_version"),
+	ck_assert_int_eq(sql_int("SELECT max(version) FROM schema_version"),
 	    STORE_SCHEMA_VERSION);
 	ck_assert_int_eq(sql_int("PRAGMA application_id"), 0x43686e73);
 	ck_assert_int_eq(sql_int("SELECT count(*) FROM pragma_journal_mode"
@@ -208,17 +208,117 @@ START_TEST(a_newer_schema_is_refused)
 }
 END_TEST
 
-START_TEST(an_older_schema_asks_for_migrate)
+/* A database as the first program that had one left it, with a run that waits,
+ * one that ended, and what belongs to them. */
+static void
+make_version_1(void)
+{
+	struct store_options o = options();
+	int from, to;
+
+	ck_ok(schema_migrate(o.database, schema_steps, 1, &from, &to, &err),
+	    &err);
+	ck_assert_int_eq(to, 1);
+	sql_run(
+	    "INSERT INTO runs (id, owner, status, mode, platform_name, prompt,"
+	    " created_ms) VALUES ('run-000001', 'ann', 'PENDING', 'easy_mode',"
+	    " 'Story', 'Oat cake', 1001),"
+	    " ('run-000004', 'ann', 'PENDING', 'easy_mode', NULL, NULL, 1004),"
+	    " ('run-000005', 'bob', 'PENDING', 'easy_mode', 'Story', NULL,"
+	    " 1005);"
+	    "INSERT INTO runs (id, owner, status, mode, platform_name,"
+	    " created_ms, started_ms, completed_ms, last_seq, cost_nano,"
+	    " has_cost) VALUES"
+	    " ('run-000002', 'ann', 'FAILED', 'easy_mode', 'Story', 1002,"
+	    " 1003, 1004, 1, 7, 1);"
+	    "INSERT INTO run_counts VALUES ('ann', 'PENDING', 'easy_mode', 2),"
+	    " ('ann', 'FAILED', 'easy_mode', 1),"
+	    " ('ann', 'RUNNING', 'easy_mode', 0),"
+	    " ('bob', 'PENDING', 'easy_mode', 1);"
+	    "INSERT INTO jobs (id, run_id, subject_id, kind, owner, state,"
+	    " priority, due_ms, created_ms, deadline_after_ms)"
+	    " SELECT 'job' || substr(id, 4), id, id, 'generation', owner,"
+	    " status, 0, created_ms, created_ms, 5000 FROM runs;"
+	    "UPDATE job_counts SET n = 3 WHERE state = 'PENDING';"
+	    "INSERT INTO stages (job_id, name, ord, status, cost_nano) VALUES"
+	    " ('job-000002', 'strategy', 2, 'FAILED', 7);"
+	    "INSERT INTO model_calls (id, job_id, run_id, owner, stage,"
+	    " variant, purpose, attempt, ask, fence, state, sent_ms, cost_nano,"
+	    " answer) VALUES ('call-1', 'job-000002', 'run-000002', 'ann',"
+	    " 'strategy', -1, 'ask', 1, 1, 1, 'ANSWERED', 1003, 7, '{}');"
+	    "INSERT INTO events VALUES ('run-000002', 1, 'run_error', 1004,"
+	    " '{}');"
+	    "INSERT INTO idempotency VALUES ('ann', 'POST /runs', 'k1', 'fp',"
+	    " 201, 1001, '{\"id\":\"run-000001\",\"status\":\"PENDING\"}'),"
+	    " ('ann', 'POST /runs', 'k2', 'fp', 201, 1001, 'not JSON'),"
+	    " ('ann', 'POST /runs', 'k3', 'fp', 201, 1001, '[]');");
+}
+
+START_TEST(an_older_schema_asks_for_migrate_and_is_left_alone)
 {
 	struct store_options o = options();
 
-	open_with(&o);
-	close_store();
-	sql_run("UPDATE schema_version SET version = 0");
-	sql_run("INSERT INTO schema_version VALUES (-1, 'past')");
-	sql_run("DELETE FROM schema_version WHERE version = 0");
+	make_version_1();
+	ck_assert_int_eq(try_open(&o), ERR_CONFIG);
+	ck_assert_ptr_nonnull(strstr(err.msg, "schema is version 1"));
+	ck_assert_ptr_nonnull(strstr(err.msg, "churnsctl migrate"));
+	o.read_only = true;
 	ck_assert_int_eq(try_open(&o), ERR_CONFIG);
 	ck_assert_ptr_nonnull(strstr(err.msg, "churnsctl migrate"));
+	ck_assert_int_eq(sql_int("SELECT max(version) FROM schema_version"), 1);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM run_counts"), 4);
+}
+END_TEST
+
+static void
+expect_list(const char *owner, const char *platform, int64_t total)
+{
+	struct run_query q = { .owner = owner, .platform = platform,
+	    .page = 1, .page_size = 20 };
+	struct run_page p;
+
+	ck_ok(store_list_runs(st, &q, &p, &err), &err);
+	ck_assert_int_eq(p.total, total);
+	ck_assert_int_eq(p.n, total);
+	run_page_release(&p);
+}
+
+/* The audit at the end of the test looks at counters and money again. */
+START_TEST(a_database_of_version_1_is_upgraded_with_its_rows)
+{
+	struct store_options o = options();
+	struct idempotency key = { "ann", "POST /runs", "k1", "fp", 0, NULL };
+	enum submit_outcome outcome;
+	struct run r;
+	struct claimed c;
+	char *body = NULL;
+	int from = -1, to = -1, status = 0;
+
+	make_version_1();
+	ck_ok(store_migrate(o.database, &from, &to, &err), &err);
+	ck_assert_int_eq(from, 1);
+	ck_assert_int_eq(to, STORE_SCHEMA_VERSION);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM schema_version"),
+	    STORE_SCHEMA_VERSION);
+	open_with(&o);
+	audit();
+	expect_list("ann", NULL, 3);
+	expect_list("ann", "Story", 2);
+	expect_list(NULL, NULL, 4);
+	ck_ok(store_get_run(st, "ann", "run-000002", &r, &err), &err);
+	ck_assert_int_eq(r.cost_nano, 7);
+	run_release(&r);
+	ck_ok(store_find_idempotency(st, &key, &outcome, &status, &body, &err),
+	    &err);
+	ck_assert_int_eq(outcome, SUBMIT_REPLAY);
+	free(body);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM idempotency WHERE"
+	    " (run_id = 'run-000001') = (key = 'k1')"), 1);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM idempotency WHERE"
+	    " run_id IS NULL"), 2);
+	ck_assert_int_eq(claim_at(2000, &c), 1);
+	ck_ok(finish(&c, STATE_COMPLETED, 2500), &err);
+	add_run(9);
 }
 END_TEST
 
@@ -304,14 +404,16 @@ START_TEST(migrate_creates_and_then_has_nothing_to_do)
 }
 END_TEST
 
+#define NOW STORE_SCHEMA_VERSION
+
 START_TEST(an_upgrade_goes_as_far_as_its_steps_succeed)
 {
 	static const struct schema_step steps[] = {
-		{ 2, "CREATE TABLE two (a INTEGER)" },
-		{ 3, "CREATE TABLE three (a INTEGER); CREATE TABLE two (b)" },
+		{ NOW + 1, "CREATE TABLE two (a INTEGER)" },
+		{ NOW + 2, "CREATE TABLE three (a INTEGER); CREATE TABLE two (b)" },
 	};
 	static const struct schema_step broken[] = {
-		{ 3, "CREATE TABLE three (a INTEGER);"
+		{ NOW + 2, "CREATE TABLE three (a INTEGER);"
 		    "INSERT INTO jobs (id, run_id, subject_id, kind, owner,"
 		    " state, priority, due_ms, created_ms, deadline_after_ms)"
 		    " VALUES ('j', 'nobody', 'x', 'caption', 'a', 'PENDING',"
@@ -325,16 +427,18 @@ START_TEST(an_upgrade_goes_as_far_as_its_steps_succeed)
 	close_store();
 	ck_fails(schema_migrate(o.database, steps, 2, &from, &to, &err),
 	    ERR_SYSTEM);
-	ck_assert_int_eq(from, 1);
-	ck_assert_int_eq(to, 2);
-	ck_assert_int_eq(sql_int("SELECT max(version) FROM schema_version"), 2);
+	ck_assert_int_eq(from, NOW);
+	ck_assert_int_eq(to, NOW + 1);
+	ck_assert_int_eq(sql_int("SELECT max(version) FROM schema_version"),
+	    NOW + 1);
 	ck_fails(schema_migrate(o.database, broken, 1, &from, &to, &err),
 	    ERR_SYSTEM);
 	ck_assert_ptr_nonnull(strstr(err.msg, "jobs"));
 	ck_assert_int_eq(sql_int("SELECT count(*) FROM sqlite_schema"
 	    " WHERE name IN ('two', 'three')"), 1);
 	ck_assert_int_eq(sql_int("SELECT count(*) FROM runs"), 1);
-	ck_assert_int_eq(sql_int("SELECT max(version) FROM schema_version"), 2);
+	ck_assert_int_eq(sql_int("SELECT max(version) FROM schema_version"),
+	    NOW + 1);
 }
 END_TEST
 
@@ -485,11 +589,13 @@ file_suite(void)
 	    ARRAY_LEN(foreign));
 	tcase_add_test(tc, a_file_that_is_no_database_is_refused);
 	tcase_add_test(tc, a_newer_schema_is_refused);
-	tcase_add_test(tc, an_older_schema_asks_for_migrate);
+	tcase_add_test(tc,
+	    an_older_schema_asks_for_migrate_and_is_left_alone);
 	tcase_add_test(tc, a_store_for_reading_writes_nothing);
 	tcase_add_test(tc, a_copy_is_read_without_the_files_beside_it);
 	tcase_add_test(tc, creating_waits_for_its_turn);
 	tcase_add_test(tc, migrate_creates_and_then_has_nothing_to_do);
+	tcase_add_test(tc, a_database_of_version_1_is_upgraded_with_its_rows);
 	tcase_add_test(tc, an_upgrade_goes_as_far_as_its_steps_succeed);
 	tcase_add_test(tc, an_upgrade_and_users_keep_each_other_out);
 	tcase_add_test(tc, a_restored_backup_is_made_concurrent_again);

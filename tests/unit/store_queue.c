@@ -562,7 +562,7 @@ START_TEST(a_damaged_row_keeps_nobody_else_from_being_freed)
 	ck_assert_int_eq(job_state(1), STATE_RUNNING);
 	ck_assert_int_eq(job_state(2), STATE_FAILED);
 	sql_run("INSERT INTO run_counts"
-	    " VALUES ('ann', 'RUNNING', 'easy_mode', 1)");
+	    " VALUES ('ann', 'RUNNING', 'easy_mode', '', 1)");
 	ck_ok(store_expire_leases(st, me.id, T0 + 20, 1, "x", &x, &err), &err);
 	ck_assert_int_eq(x.failed, 1);
 }

@@ -168,7 +168,7 @@ fill_queue(int n_owners)
 	    " SELECT printf('job-%%06d', n), printf('run-%%06d', n), 'x',"
 	    " 'generation', 'o' || (n %% %d), 'PENDING', 0, n, n, 1 FROM t;"
 	    "UPDATE job_counts SET n = %d WHERE state = 'PENDING';"
-	    "INSERT INTO run_counts SELECT owner, status, mode, count(*)"
+	    "INSERT INTO run_counts SELECT owner, status, mode, '', count(*)"
 	    " FROM runs GROUP BY 1, 2, 3; COMMIT",
 	    MANY, n_owners, n_owners, MANY);
 	sql_run(sql);
@@ -179,7 +179,7 @@ static const int owner_numbers[] = { 1, 50, 1000, MANY };
 START_TEST(no_statement_of_a_runs_life_reads_a_whole_table)
 {
 	struct store_options o = options();
-	struct run_query q = { "ann", NULL, false, 0, 1, 20 };
+	struct run_query q = { .owner = "ann", .page = 1, .page_size = 20 };
 	enum cancel_outcome outcome;
 	struct queue_figures figures;
 	struct stage_list stages;

@@ -137,6 +137,9 @@ sql_run(const char *sql)
 }
 
 #define TERMINAL "('COMPLETED', 'FAILED', 'CANCELLED')"
+#define RUN_NUMBERS							\
+	"SELECT owner, status, mode, COALESCE(platform_name, ''), count(*)" \
+	" FROM runs WHERE deleted_ms = 0 GROUP BY 1, 2, 3, 4"
 
 /* Each counts what must not be. */
 static const struct {
@@ -154,13 +157,11 @@ static const struct {
 	  "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY run_id"
 	  " HAVING min(seq) <> 1 OR max(seq) <> count(*))" },
 	{ "runs are missing in the counters",
-	  "SELECT count(*) FROM (SELECT owner, status, mode, count(*)"
-	  " FROM runs GROUP BY 1, 2, 3"
-	  " EXCEPT SELECT owner, status, mode, n FROM run_counts)" },
+	  "SELECT count(*) FROM (" RUN_NUMBERS
+	  " EXCEPT SELECT owner, status, mode, platform, n FROM run_counts)" },
 	{ "the counters count runs that are not there",
-	  "SELECT count(*) FROM (SELECT owner, status, mode, n"
-	  " FROM run_counts WHERE n > 0 EXCEPT"
-	  " SELECT owner, status, mode, count(*) FROM runs GROUP BY 1, 2, 3)" },
+	  "SELECT count(*) FROM (SELECT owner, status, mode, platform, n"
+	  " FROM run_counts WHERE n > 0 EXCEPT " RUN_NUMBERS ")" },
 	{ "the queue counters are wrong",
 	  "SELECT count(*) FROM job_counts c WHERE n <>"
 	  " (SELECT count(*) FROM jobs WHERE state = c.state)" },
@@ -256,6 +257,8 @@ submit(struct store *s, const struct run_spec *spec,
 	snprintf(run.id, sizeof(run.id), "%s", id_of("run", spec->n));
 	run.owner = owner;
 	run.mode = mode;
+	run.platform_name = (char *)(uintptr_t)spec->platform;
+	run.prompt = (char *)(uintptr_t)spec->prompt;
 	run.created_ms = spec->created_ms == 0 ? T0 + spec->n :
 	    spec->created_ms;
 	nr.run = &run;

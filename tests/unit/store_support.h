@@ -47,6 +47,7 @@ struct run_spec {
 	const char *mode;	/* NULL: "easy_mode" */
 	int priority;
 	int64_t created_ms;	/* 0: T0 + n */
+	const char *platform, *prompt;	/* NULL: none */
 };
 enum err_code submit(struct store *s, const struct run_spec *spec,
     const struct idempotency *idem, enum submit_outcome *outcome, int *status,

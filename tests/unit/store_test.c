@@ -192,90 +192,6 @@ START_TEST(a_submission_that_fails_does_not_use_up_the_key)
 }
 END_TEST
 
-/* --- lists ---------------------------------------------------------------- */
-
-static void
-expect_page(const struct run_query *q, int64_t total, const char *ids)
-{
-	struct strbuf got = STRBUF_INIT(1000);
-	struct run_page p;
-	int i;
-
-	ck_ok(store_list_runs(st, q, &p, &err), &err);
-	for (i = 0; i < p.n; i++) {
-		strbuf_addf(&got, "%s%ld", i > 0 ? " " : "",
-		    strtol(p.runs[i].id + 4, NULL, 10));
-		ck_assert_ptr_null(p.runs[i].form);
-		ck_assert_ptr_null(p.runs[i].inputs);
-	}
-	ck_assert_str_eq(got.buf, ids);
-	ck_assert_int_eq(p.total, total);
-	run_page_release(&p);
-	strbuf_release(&got);
-}
-
-static void
-add_mixed_runs(void)
-{
-	static const struct run_spec specs[] = {
-		{ 1, "ann", "easy_mode", 0, 0 },
-		{ 2, "ann", "custom_mode", 0, 0 },
-		{ 3, "bob", "easy_mode", 0, 0 },
-		{ 4, "ann", "easy_mode", 0, 0 },
-		{ 5, "ann", "easy_mode", 0, T0 + 4 },	/* as old as 4 */
-	};
-	enum cancel_outcome outcome;
-	enum state was;
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(specs); i++)
-		add(&specs[i]);
-	ck_ok(cancel(2, T0 + 50, &outcome, &was), &err);
-	ck_ok(cancel(4, T0 + 50, &outcome, &was), &err);
-}
-
-static const struct {
-	struct run_query q;
-	int total;
-	const char *ids;
-} pages[] = {
-	{ { "ann", NULL, false, 0, 1, 20 }, 4, "5 4 2 1" },
-	{ { NULL, NULL, false, 0, 1, 20 }, 5, "5 4 3 2 1" },
-	{ { "ann", NULL, false, 0, 1, 2 }, 4, "5 4" },
-	{ { "ann", NULL, false, 0, 2, 2 }, 4, "2 1" },
-	{ { "ann", NULL, false, 0, 3, 2 }, 4, "" },
-	{ { "ann", NULL, false, 0, 2000000000, 100 }, 4, "" },
-	{ { "ann", NULL, true, STATE_CANCELLED, 1, 20 }, 2, "4 2" },
-	{ { NULL, NULL, true, STATE_PENDING, 1, 20 }, 3, "5 3 1" },
-	{ { "ann", "easy_mode", false, 0, 1, 20 }, 3, "5 4 1" },
-	{ { NULL, "easy_mode", true, STATE_PENDING, 1, 20 }, 3, "5 3 1" },
-	{ { "ann", "custom_mode", true, STATE_CANCELLED, 1, 20 }, 1, "2" },
-	{ { "ann", "custom_mode", true, STATE_RUNNING, 1, 20 }, 0, "" },
-	{ { "nobody", NULL, false, 0, 1, 20 }, 0, "" },
-	{ { "", NULL, false, 0, 1, 20 }, 0, "" },
-};
-
-START_TEST(a_list_is_newest_first_with_its_total)
-{
-	add_mixed_runs();
-	expect_page(&pages[_i].q, pages[_i].total, pages[_i].ids);
-}
-END_TEST
-
-START_TEST(a_page_that_is_none_is_refused)
-{
-	struct run_query q = { "ann", NULL, false, 0, 0, 20 };
-	struct run_page p;
-
-	ck_fails(store_list_runs(st, &q, &p, &err), ERR_INVALID);
-	q.page = 1;
-	q.page_size = MAX_LIST_PAGE + 1;
-	ck_fails(store_list_runs(st, &q, &p, &err), ERR_INVALID);
-	q.page_size = 0;
-	ck_fails(store_list_runs(st, &q, &p, &err), ERR_INVALID);
-}
-END_TEST
-
 /* --- progress ------------------------------------------------------------- */
 
 START_TEST(progress_writes_rows_checkpoint_and_events_together)
@@ -615,9 +531,6 @@ runs_suite(void)
 	tcase_add_test(tc, a_key_used_for_another_request_is_a_mismatch);
 	tcase_add_test(tc, keys_belong_to_an_owner_and_a_route);
 	tcase_add_test(tc, a_submission_that_fails_does_not_use_up_the_key);
-	tcase_add_loop_test(tc, a_list_is_newest_first_with_its_total, 0,
-	    ARRAY_LEN(pages));
-	tcase_add_test(tc, a_page_that_is_none_is_refused);
 	tcase_add_test(tc, progress_writes_rows_checkpoint_and_events_together);
 	tcase_add_test(tc, a_checkpoint_replaces_the_one_before);
 	tcase_add_test(tc, every_visible_change_grows_the_version);

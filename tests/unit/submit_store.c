@@ -72,7 +72,7 @@ static int64_t
 stored_runs(void)
 {
 	struct run_query q = { .page = 1, .page_size = 1 };
-	struct run_page page = { NULL, 0, 0 };
+	struct run_page page = { .runs = NULL };
 	int64_t total;
 
 	ck_ok(store_list_runs(st, &q, &page, &err), &err);

@@ -48,6 +48,7 @@ expect_keys(struct json_object *o, const char *want)
 #define OUR_DETAIL_KEYS DETAIL_KEYS " num_variants warnings simulated"
 #define ITEM_KEYS "id status mode platform_name task_type created_at " \
 	"completed_at total_cost_usd preset_type parent_preset"
+#define LIST_KEYS "runs total page page_size next_cursor"
 #define STATUS_KEYS "id status is_active created_at started_at " \
 	"completed_at error_message total_duration_seconds current_stage " \
 	"stage_count completed_stages failed_stages"
@@ -248,13 +249,14 @@ END_TEST
 START_TEST(a_list_has_its_page_and_its_total)
 {
 	struct run runs[2] = { fresh_run(), ended_run() };
-	struct run_page p = { runs, 2, 42 };
+	struct run_page p = { .runs = runs, .n = 2, .total = 42 };
 	struct json_object *o = view_run_list(&p, 3, 20);
 
-	expect_keys(o, "runs total page page_size");
+	expect_keys(o, LIST_KEYS);
 	ck_assert_str_eq(at(o, "total"), "42");
 	ck_assert_str_eq(at(o, "page"), "3");
 	ck_assert_str_eq(at(o, "page_size"), "20");
+	ck_assert_str_eq(at(o, "next_cursor"), "null");
 	expect_keys(json_at(o, "runs/0"), ITEM_KEYS);
 	expect_keys(json_at(o, "runs/1"), ITEM_KEYS);
 	ck_assert_str_eq(at(o, "runs/0/total_cost_usd"), "null");
@@ -266,6 +268,43 @@ START_TEST(a_list_has_its_page_and_its_total)
 	o = view_run_list(&p, 1, 20);
 	ck_assert_str_eq(at(o, "runs"), "[ ]");
 	json_object_put(o);
+}
+END_TEST
+
+START_TEST(a_list_by_key_has_no_page_and_may_not_know_its_total)
+{
+	struct run_page p = { .total = -1, .has_more = true,
+	    .next = { T0, "6f9619ff-8b86-4d01-b42d-00cf4fc964ff" } };
+	struct json_object *o = view_run_list(&p, 0, 20);
+	struct run_key k;
+
+	expect_keys(o, LIST_KEYS);
+	ck_assert_str_eq(at(o, "total"), "null");
+	ck_assert_str_eq(at(o, "page"), "null");
+	ck_assert(view_cursor_parse(at(o, "next_cursor"), &k));
+	ck_assert_int_eq(k.created_ms, T0);
+	ck_assert_str_eq(k.id, p.next.id);
+	json_object_put(o);
+}
+END_TEST
+
+static const char *const no_cursors[] = {
+	"", ".", "1", "1.", ".6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "x",
+	"-1.6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+	" 1.6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+	"1,6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+	"1.6f9619ff-8b86-4d01-b42d-00cf4fc964f",
+	"1.6f9619ff-8b86-4d01-b42d-00cf4fc964ff ",
+	"1.6F9619FF-8B86-4D01-B42D-00CF4FC964FF",
+	"1234567890123456.6f9619ff-8b86-4d01-b42d-00cf4fc964ff",
+	"1.%27%20OR%201=1",
+};
+
+START_TEST(what_is_no_cursor_is_not_taken_for_one)
+{
+	struct run_key k;
+
+	ck_assert(!view_cursor_parse(no_cursors[_i], &k));
 }
 END_TEST
 
@@ -380,6 +419,9 @@ submit_views_case(void)
 	tcase_add_test(t, the_detail_shows_the_form_and_the_stages_begun);
 	tcase_add_test(t, a_broken_row_is_shown_as_far_as_it_goes);
 	tcase_add_test(t, a_list_has_its_page_and_its_total);
+	tcase_add_test(t, a_list_by_key_has_no_page_and_may_not_know_its_total);
+	tcase_add_loop_test(t, what_is_no_cursor_is_not_taken_for_one, 0,
+	    ARRAY_LEN(no_cursors));
 	tcase_add_test(t,
 	    a_status_counts_stages_and_knows_whether_someone_works);
 	tcase_add_test(t, events_carry_their_run_and_their_number);
