@@ -53,4 +53,46 @@ enum err_code pixels_finish(struct pixels *p, const char *dir, const char *in,
     struct cancel *cancel, char **file, struct pixels_info *out,
     struct err *e);
 
+/* At most that wide, a JPEG on white that keeps the mark of in. */
+enum err_code pixels_thumb(struct pixels *p, const char *dir, const char *in,
+    const char *out_path, int width, struct cancel *cancel,
+    struct pixels_info *out, struct err *e);
+
+/* --- editing a part of a picture ------------------------------------------- */
+
+struct pixels_mask {
+	int width, height;
+	int64_t selected;	/* pixels that may change */
+	double share;		/* of all */
+};
+
+/*
+ * A mask that people painted (white: may change) for the picture base. What is
+ * not NULL is made of it: api, the provider's form (transparent: may change),
+ * and region, that part of base with nothing around it.  ERR_INVALID when it is
+ * no 8-bit grey, RGB or RGBA PNG, has not the size of base, or selects nothing:
+ * the message names the sizes.
+ */
+enum err_code pixels_mask(struct pixels *p, const char *dir,
+    const char *base, const char *mask, const char *api, const char *region,
+    struct cancel *cancel, struct pixels_mask *out, struct err *e);
+
+/* Draw such a mask for base from shapes: JSON, one or a list of rectangles,
+ * circles and polygons in fractions of the picture. */
+enum err_code pixels_draw_mask(struct pixels *p, const char *dir,
+    const char *base, const char *shapes, const char *out_path,
+    struct cancel *cancel, struct pixels_mask *out, struct err *e);
+
+/* The edited picture with base put back, to the last bit, where the mask says
+ * that nothing may change; a PNG of base's size. *done is false, and nothing
+ * written, when the two have different shapes. */
+enum err_code pixels_composite(struct pixels *p, const char *dir,
+    const char *base, const char *mask, const char *edited,
+    const char *out_path, struct cancel *cancel, bool *done, struct err *e);
+
+/* How far other, scaled to base, is from it, in levels of 0..255. */
+enum err_code pixels_compare(struct pixels *p, const char *dir,
+    const char *base, const char *other, struct cancel *cancel, int *max_gap,
+    double *mean_gap, struct err *e);
+
 #endif

@@ -134,6 +134,46 @@ enum err_code fit_scale(gdImagePtr im, int max_side, bool opaque,
 enum err_code fit_encode(gdImagePtr im, enum image_type type, int quality,
     struct strbuf *out, struct err *e);
 
+/* --- edit.c ------------------------------------------------------------ */
+
+/*
+ * Check a mask that people painted (white: may change) for the picture base,
+ * and make of it what is not NULL: out, the provider's form of it
+ * (transparent: may change), and region, the part of base that may change with
+ * nothing around it.  result tells the size, how much is selected and where.
+ * ERR_INVALID: not an 8-bit grey, RGB or RGBA PNG, another size than the
+ * picture, or nothing is selected.
+ */
+enum err_code edit_mask(const char *base_path, const char *mask_path,
+    const char *out, const char *region, int64_t max_pixels,
+    struct json_object *result, struct err *e);
+
+/*
+ * The edited picture with base put back wherever the mask says that nothing
+ * may change, in the size of base, as PNG.  When the two differ in shape that
+ * cannot be done: result says composited false, nothing is written.
+ */
+enum err_code edit_composite(const char *base_path, const char *mask_path,
+    const char *edited_path, const char *out, int64_t max_pixels,
+    struct json_object *result, struct err *e);
+
+/* How far other, scaled to base, differs: max_difference and mean_difference
+ * in levels of 0..255, same_aspect. */
+enum err_code edit_compare(const char *base_path, const char *other_path,
+    int64_t max_pixels, struct json_object *result, struct err *e);
+
+/* A mask for base drawn from shapes (JSON: one, or a list; coordinates are
+ * fractions), white on black. ERR_INVALID when they make no sense. */
+enum err_code edit_draw_mask(const char *base_path, const char *shapes_text,
+    const char *out, int64_t max_pixels, struct json_object *result,
+    struct err *e);
+
+/* --- main.c ------------------------------------------------------------ */
+
+/* Write a result under a temporary name, sync, rename. */
+enum err_code result_write(const char *path, const struct strbuf *data,
+    struct err *e);
+
 /* --- palette.c --------------------------------------------------------- */
 
 /* [{"hex","role","label","ratio"}], at most max of them; caller's. */

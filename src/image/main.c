@@ -51,10 +51,12 @@
 struct options {
 	int64_t max_pixels;
 	int max_side;		/* 0: not given */
+	int width;		/* 0: not given */
 	int quality;
 	int max_colors;
 	enum image_type format;
 	struct mark mark;
+	const char *base, *mask, *region, *shapes;	/* NULL: not given */
 	const char *in;
 	const char *out;	/* NULL where the operation has none */
 };
@@ -95,8 +97,8 @@ limit_myself(void)
 
 /* --- results ----------------------------------------------------------- */
 
-static enum err_code
-write_result(const char *path, const struct strbuf *data, struct err *e)
+enum err_code
+result_write(const char *path, const struct strbuf *data, struct err *e)
 {
 	char *for_dir = xstrdup(path), *for_base = xstrdup(path);
 	enum err_code rc;
@@ -162,7 +164,7 @@ op_fit(const struct options *o, struct json_object *result, struct err *e)
 	if (rc == ERR_OK)
 		rc = fit_encode(small, o->format, o->quality, &data, e);
 	if (rc == ERR_OK)
-		rc = write_result(o->out, &data, e);
+		rc = result_write(o->out, &data, e);
 	if (rc == ERR_OK) {
 		put_shape(result, o->format, gdImageSX(small),
 		    gdImageSY(small));
@@ -216,7 +218,7 @@ op_finish(const struct options *o, struct json_object *result, struct err *e)
 		rc = mark_write(&p, &o->mark, &data, e);
 	if (rc == ERR_OK) {
 		path = xasprintf("%s.%s", o->out, image_extension(p.type));
-		rc = write_result(path, &data, e);
+		rc = result_write(path, &data, e);
 	}
 	if (rc == ERR_OK) {
 		name = strrchr(path, '/');
@@ -275,12 +277,133 @@ op_palette(const struct options *o, struct json_object *result, struct err *e)
 	return rc;
 }
 
+/* The mark of src on the picture in *data, if it has one: a smaller copy is
+ * still made by a machine. */
+static enum err_code
+copy_mark(const struct picture *src, struct strbuf *data, struct err *e)
+{
+	struct strbuf marked = STRBUF_INIT(IMAGE_MAX_FILE_BYTES);
+	struct picture small = { .type = IMAGE_JPEG, .orientation = 1 };
+	struct json_object *o = NULL;
+	struct mark m;
+	enum err_code rc;
+
+	rc = mark_read(src, &o, e);
+	if (rc == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (rc != ERR_OK)
+		return rc;
+	m.run_id = json_get_str(o, "run_id");
+	m.model = json_get_str(o, "model");
+	m.prompt_hash = json_get_str(o, "prompt_hash");
+	m.simulated = json_get_bool(o, "simulated", false);
+	if (m.run_id == NULL)
+		m.run_id = "";
+	if (m.model == NULL)
+		m.model = "";
+	if (m.prompt_hash == NULL)
+		m.prompt_hash = "";
+	small.bytes = *data;
+	rc = mark_write(&small, &m, &marked, e);
+	if (rc == ERR_OK) {
+		strbuf_release(data);
+		*data = marked;
+	} else {
+		strbuf_release(&marked);
+	}
+	json_object_put(o);
+	return rc;
+}
+
+static enum err_code
+op_thumb(const struct options *o, struct json_object *result, struct err *e)
+{
+	struct strbuf data = STRBUF_INIT(IMAGE_MAX_FILE_BYTES);
+	gdImagePtr im = NULL, small = NULL;
+	struct picture p;
+	enum err_code rc;
+	int longer;
+
+	rc = picture_load(o->in, o->max_pixels, &p, e);
+	if (rc == ERR_OK)
+		rc = picture_decode(&p, &im, e);
+	if (rc == ERR_OK)
+		rc = orientation_apply(&im, p.orientation, e);
+	if (rc == ERR_OK) {
+		/* The width is what was asked for, whichever side is longer. */
+		longer = gdImageSX(im) >= gdImageSY(im) ? o->width :
+		    (int)((int64_t)o->width * gdImageSY(im) / gdImageSX(im));
+		rc = fit_scale(im, longer > 0 ? longer : 1, true, &small, e);
+	}
+	if (rc == ERR_OK)
+		rc = fit_encode(small, IMAGE_JPEG, o->quality, &data, e);
+	if (rc == ERR_OK)
+		rc = copy_mark(&p, &data, e);
+	if (rc == ERR_OK)
+		rc = result_write(o->out, &data, e);
+	if (rc == ERR_OK) {
+		put_shape(result, IMAGE_JPEG, gdImageSX(small),
+		    gdImageSY(small));
+		json_put_int(result, "bytes", (int64_t)data.len);
+	}
+	if (small != NULL)
+		gdImageDestroy(small);
+	if (im != NULL)
+		gdImageDestroy(im);
+	picture_release(&p);
+	strbuf_release(&data);
+	return rc;
+}
+
+static enum err_code
+op_check_mask(const struct options *o, struct json_object *result,
+    struct err *e)
+{
+	return edit_mask(o->base, o->in, NULL, NULL, o->max_pixels, result, e);
+}
+
+static enum err_code
+op_make_mask(const struct options *o, struct json_object *result,
+    struct err *e)
+{
+	return edit_mask(o->base, o->in, o->out, o->region, o->max_pixels,
+	    result, e);
+}
+
+static enum err_code
+op_draw_mask(const struct options *o, struct json_object *result,
+    struct err *e)
+{
+	return edit_draw_mask(o->in, o->shapes, o->out, o->max_pixels, result,
+	    e);
+}
+
+static enum err_code
+op_composite(const struct options *o, struct json_object *result,
+    struct err *e)
+{
+	return edit_composite(o->base, o->mask, o->in, o->out, o->max_pixels,
+	    result, e);
+}
+
+static enum err_code
+op_compare(const struct options *o, struct json_object *result, struct err *e)
+{
+	return edit_compare(o->base, o->in, o->max_pixels, result, e);
+}
+
 static const struct operation operations[] = {
 	{ "inspect", 1, op_inspect },
 	{ "fit", 2, op_fit },
 	{ "finish", 2, op_finish },
 	{ "mark", 1, op_mark },
 	{ "palette", 1, op_palette },
+	{ "thumb", 2, op_thumb },
+	{ "check-mask", 1, op_check_mask },
+	{ "make-mask", 2, op_make_mask },
+	{ "draw-mask", 2, op_draw_mask },
+	{ "composite", 2, op_composite },
+	{ "compare", 1, op_compare },
 };
 
 /* --- the command line -------------------------------------------------- */
@@ -294,7 +417,12 @@ enum option_id {
 	OPT_MODEL,
 	OPT_PROMPT_HASH,
 	OPT_SIMULATED,
-	OPT_MAX
+	OPT_MAX,
+	OPT_WIDTH,
+	OPT_BASE,
+	OPT_MASK,
+	OPT_REGION,
+	OPT_SHAPES
 };
 
 static const struct option long_options[] = {
@@ -307,6 +435,11 @@ static const struct option long_options[] = {
 	{ "prompt-hash", required_argument, NULL, OPT_PROMPT_HASH },
 	{ "simulated", no_argument, NULL, OPT_SIMULATED },
 	{ "max", required_argument, NULL, OPT_MAX },
+	{ "width", required_argument, NULL, OPT_WIDTH },
+	{ "base", required_argument, NULL, OPT_BASE },
+	{ "mask", required_argument, NULL, OPT_MASK },
+	{ "region", required_argument, NULL, OPT_REGION },
+	{ "shapes", required_argument, NULL, OPT_SHAPES },
 	{ NULL, 0, NULL, 0 }
 };
 
@@ -318,6 +451,12 @@ static const char usage_text[] =
     "[--simulated] IN OUTBASE\n"
     "       churns-image mark IN\n"
     "       churns-image palette [--max N] IN\n"
+    "       churns-image thumb --width N [--quality Q] IN OUT\n"
+    "       churns-image check-mask --base BASE MASK\n"
+    "       churns-image make-mask --base BASE [--region REGION] MASK OUT\n"
+    "       churns-image draw-mask --shapes JSON BASE OUT\n"
+    "       churns-image composite --base BASE --mask MASK EDITED OUT\n"
+    "       churns-image compare --base BASE IN\n"
     "       all: [--max-pixels N]\n";
 
 static bool
@@ -382,6 +521,23 @@ set_option(struct options *o, int id)
 	case OPT_SIMULATED:
 		o->mark.simulated = true;
 		return true;
+	case OPT_WIDTH:
+		if (!number(optarg, 1, IMAGE_MAX_SIDE, &n))
+			return false;
+		o->width = (int)n;
+		return true;
+	case OPT_BASE:
+		o->base = optarg;
+		return true;
+	case OPT_MASK:
+		o->mask = optarg;
+		return true;
+	case OPT_REGION:
+		o->region = optarg;
+		return true;
+	case OPT_SHAPES:
+		o->shapes = optarg;
+		return true;
 	}
 	return false;
 }
@@ -395,6 +551,27 @@ find_operation(const char *name)
 		if (strcmp(name, operations[i].name) == 0)
 			return &operations[i];
 	return NULL;
+}
+
+/* What an operation cannot do without. */
+static bool
+is_complete(const struct operation *op, const struct options *o)
+{
+	if (op->exec == op_fit)
+		return o->max_side > 0;
+	if (op->exec == op_finish)
+		return o->mark.run_id != NULL && o->mark.model != NULL &&
+		    o->mark.prompt_hash != NULL;
+	if (op->exec == op_thumb)
+		return o->width > 0;
+	if (op->exec == op_draw_mask)
+		return o->shapes != NULL;
+	if (op->exec == op_composite)
+		return o->base != NULL && o->mask != NULL;
+	if (op->exec == op_check_mask || op->exec == op_make_mask ||
+	    op->exec == op_compare)
+		return o->base != NULL;
+	return true;
 }
 
 static const struct operation *
@@ -417,12 +594,7 @@ parse(int argc, char **argv, struct options *o)
 		return NULL;
 	o->in = argv[optind];
 	o->out = op->n_paths == 2 ? argv[optind + 1] : NULL;
-	if (op->exec == op_fit && o->max_side == 0)
-		return NULL;
-	if (op->exec == op_finish && (o->mark.run_id == NULL ||
-	    o->mark.model == NULL || o->mark.prompt_hash == NULL))
-		return NULL;
-	return op;
+	return is_complete(op, o) ? op : NULL;
 }
 
 static int

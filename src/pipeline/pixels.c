@@ -458,6 +458,138 @@ pixels_finish(struct pixels *p, const char *dir, const char *in,
 }
 
 enum err_code
+pixels_thumb(struct pixels *p, const char *dir, const char *in,
+    const char *out_path, int width, struct cancel *cancel,
+    struct pixels_info *out, struct err *e)
+{
+	char wide[16];
+	const char *words[] = { "thumb", "--width", wide, in, out_path, NULL };
+	struct json_object *answer = NULL;
+	enum err_code rc;
+
+	snprintf(wide, sizeof(wide), "%d", width);
+	rc = check_path(in, e);
+	if (rc == ERR_OK)
+		rc = check_path(out_path, e);
+	if (rc == ERR_OK)
+		rc = ask(p, dir, words, cancel, &answer, e);
+	if (rc == ERR_OK)
+		read_info(answer, out);
+	json_object_put(answer);
+	return rc;
+}
+
+/* --- editing a part of a picture ------------------------------------------ */
+
+/* Each of the paths (NULL-terminated). */
+static enum err_code
+check_paths(const char *const *paths, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	for (; *paths != NULL && rc == ERR_OK; paths++)
+		rc = check_path(*paths, e);
+	return rc;
+}
+
+static void
+read_mask(const struct json_object *answer, struct pixels_mask *out)
+{
+	out->width = (int)json_get_int(answer, "width", 0);
+	out->height = (int)json_get_int(answer, "height", 0);
+	out->selected = json_get_int(answer, "selected", 0);
+	out->share = json_get_num(answer, "share", 0);
+}
+
+enum err_code
+pixels_mask(struct pixels *p, const char *dir, const char *base,
+    const char *mask, const char *api, const char *region,
+    struct cancel *cancel, struct pixels_mask *out, struct err *e)
+{
+	const char *words[] = { api != NULL ? "make-mask" : "check-mask",
+	    "--base", base, mask, api, NULL, NULL, NULL };
+	const char *paths[] = { base, mask, api, region, NULL };
+	struct json_object *answer = NULL;
+	enum err_code rc;
+
+	assert(api != NULL || region == NULL);
+	if (region != NULL) {
+		words[5] = "--region";
+		words[6] = region;
+	}
+	rc = check_paths(paths, e);
+	if (rc == ERR_OK)
+		rc = ask(p, dir, words, cancel, &answer, e);
+	if (rc == ERR_OK)
+		read_mask(answer, out);
+	json_object_put(answer);
+	return rc;
+}
+
+enum err_code
+pixels_draw_mask(struct pixels *p, const char *dir, const char *base,
+    const char *shapes, const char *out_path, struct cancel *cancel,
+    struct pixels_mask *out, struct err *e)
+{
+	const char *words[] = { "draw-mask", "--shapes", shapes, base,
+	    out_path, NULL };
+	const char *paths[] = { base, out_path, NULL };
+	struct json_object *answer = NULL;
+	enum err_code rc;
+
+	rc = check_paths(paths, e);
+	if (rc == ERR_OK)
+		rc = ask(p, dir, words, cancel, &answer, e);
+	if (rc == ERR_OK)
+		read_mask(answer, out);
+	json_object_put(answer);
+	return rc;
+}
+
+enum err_code
+pixels_composite(struct pixels *p, const char *dir, const char *base,
+    const char *mask, const char *edited, const char *out_path,
+    struct cancel *cancel, bool *done, struct err *e)
+{
+	const char *words[] = { "composite", "--base", base, "--mask", mask,
+	    edited, out_path, NULL };
+	const char *paths[] = { base, mask, edited, out_path, NULL };
+	struct json_object *answer = NULL;
+	enum err_code rc;
+
+	rc = check_paths(paths, e);
+	if (rc == ERR_OK)
+		rc = ask(p, dir, words, cancel, &answer, e);
+	if (rc == ERR_OK)
+		*done = json_get_bool(answer, "composited", false);
+	json_object_put(answer);
+	return rc;
+}
+
+enum err_code
+pixels_compare(struct pixels *p, const char *dir, const char *base,
+    const char *other, struct cancel *cancel, int *max_gap, double *mean_gap,
+    struct err *e)
+{
+	const char *words[] = { "compare", "--base", base, other, NULL };
+	const char *paths[] = { base, other, NULL };
+	struct json_object *answer = NULL;
+	enum err_code rc;
+
+	rc = check_paths(paths, e);
+	if (rc == ERR_OK)
+		rc = ask(p, dir, words, cancel, &answer, e);
+	if (rc == ERR_OK) {
+		*max_gap = (int)json_get_int(answer, "max_difference", 255);
+		*mean_gap = json_get_num(answer, "mean_difference", 255);
+	}
+	json_object_put(answer);
+	return rc;
+}
+
+/* --- starting and stopping ------------------------------------------------ */
+
+enum err_code
 pixels_new(const char *helper, int max_parallel, int64_t max_image_pixels,
     struct pixels **out, struct err *e)
 {

@@ -678,5 +678,222 @@ class Palette(Case):
                                           self.photo)["colors"])
 
 
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+
+
+class Masks(Case):
+    """Masks as people paint them, and what editing makes of them."""
+
+    def base(self, w=64, h=48):
+        return self.path("base.png", png(
+            w, h, lambda x, y: (x * 3 % 256, y * 5 % 256, (x + y) % 256)))
+
+    def box(self, name="mask.png", w=64, h=48, alpha=False, white=WHITE):
+        return self.path(name, png(w, h, lambda x, y: (
+            white if 10 <= x < 30 and 5 <= y < 25 else BLACK) +
+            ((255,) if alpha else ()), alpha=alpha))
+
+    def test_white_is_what_may_change(self):
+        base, out = self.base(), self.path("api.png")
+        got = self.ok("make-mask", "--base", base, self.box(), out)
+        self.assertEqual((got["width"], got["height"], got["selected"]),
+                         (64, 48, 400))
+        self.assertEqual([got[k] for k in ("left", "top", "right", "bottom")],
+                         [10, 5, 29, 24])
+        self.assertAlmostEqual(got["share"], 400 / (64 * 48))
+        w, h, n, rows = made = read_png(self.read("api.png"))
+        self.assertEqual((w, h, n), (64, 48, 4))
+        for x, y in ((10, 5), (29, 24), (20, 15)):
+            self.assertEqual(pixel_of(made, x, y)[3], 0)
+        for x, y in ((9, 5), (30, 24), (20, 25), (63, 47)):
+            self.assertEqual(pixel_of(made, x, y)[3], 255)
+
+    def test_a_brushs_soft_edge_counts_and_dark_grey_does_not(self):
+        base = self.base()
+        for level, n in ((201, 400), (200, 0), (255, 400)):
+            mask = self.box(white=(level,) * 3)
+            if n:
+                got = self.ok("check-mask", "--base", base, mask)
+                self.assertEqual(got["selected"], n)
+            else:
+                self.refused(BAD, "check-mask", "--base", base, mask)
+
+    def test_a_mask_in_the_providers_form_is_understood(self):
+        mask = self.path("m.png", png(64, 48, lambda x, y: (
+            0, 0, 0, 0 if x < 8 else 255), alpha=True))
+        got = self.ok("check-mask", "--base", self.base(), mask)
+        self.assertEqual((got["selected"], got["right"]), (8 * 48, 7))
+
+    def test_grey_rgb_and_rgba_are_taken_and_nothing_else(self):
+        base = self.path("g.png", grey_png(20, 20))
+
+        def head(depth, kind):
+            return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(
+                ">IIBBBBB", 20, 20, depth, kind, 0, 0, 0)))
+        grey = self.path("grey.png", grey_png(20, 20, 255))
+        self.assertEqual(self.ok("check-mask", "--base", base,
+                                 grey)["selected"], 400)
+        palette = head(8, 3) + chunk(b"PLTE", b"\xff" * 6) + chunk(
+            b"IDAT", zlib.compress((b"\0" + bytes(20)) * 20)) + chunk(
+                b"IEND", b"")
+        deep = head(16, 0) + chunk(b"IDAT", zlib.compress(
+            (b"\0" + b"\xff" * 40) * 20)) + chunk(b"IEND", b"")
+        both = head(8, 4) + chunk(b"IDAT", zlib.compress(
+            (b"\0" + b"\xff" * 40) * 20)) + chunk(b"IEND", b"")
+        for name, data in (("p.png", palette), ("d.png", deep),
+                           ("b.png", both), ("j.png", self.photo_bytes)):
+            said = self.refused(BAD, "check-mask", "--base", base,
+                                self.path(name, data))
+            self.assertIn("PNG", said)
+
+    def test_another_size_is_refused_with_both_sizes(self):
+        said = self.refused(BAD, "check-mask", "--base", self.base(),
+                            self.box(w=63))
+        self.assertIn("63 x 48", said)
+        self.assertIn("64 x 48", said)
+
+    def test_an_empty_mask_is_refused_and_leaves_no_file(self):
+        black = self.path("m.png", png(64, 48, lambda x, y: BLACK))
+        said = self.refused(BAD, "make-mask", "--base", self.base(), black,
+                            self.path("api.png"))
+        self.assertIn("white", said)
+        self.assertFalse(os.path.exists(self.path("api.png")))
+
+    def test_the_region_is_cut_out_of_the_picture(self):
+        self.ok("make-mask", "--base", self.base(), "--region",
+                self.path("region.png"), self.box(), self.path("api.png"))
+        base, part = (read_png(self.read(n)) for n in
+                      ("base.png", "region.png"))
+        self.assertEqual(pixel_of(part, 15, 10)[:3], pixel_of(base, 15, 10))
+        self.assertEqual(pixel_of(part, 15, 10)[3], 255)
+        self.assertEqual(pixel_of(part, 40, 10)[3], 0)
+
+    def test_outside_the_mask_the_picture_stays_to_the_last_bit(self):
+        edited = self.path("edited.png", png(128, 96, lambda x, y: (9, 200,
+                                                                     7)))
+        got = self.ok("composite", "--base", self.base(), "--mask",
+                      self.box(), edited, self.path("out.png"))
+        self.assertEqual((got["composited"], got["width"], got["height"]),
+                         (True, 64, 48))
+        base, out = (read_png(self.read(n)) for n in ("base.png", "out.png"))
+        inside = 0
+        for y in range(48):
+            for x in range(64):
+                if 10 <= x < 30 and 5 <= y < 25:
+                    inside += pixel_of(out, x, y)[:3] == (9, 200, 7)
+                else:
+                    self.assertEqual(pixel_of(out, x, y)[:3],
+                                     pixel_of(base, x, y), (x, y))
+        self.assertEqual(inside, 16 * 16)  # all but a ramp of two
+
+    def test_pictures_of_different_shape_are_not_mixed(self):
+        edited = self.path("edited.png", png(50, 50, lambda x, y: BLACK))
+        got = self.ok("composite", "--base", self.base(), "--mask",
+                      self.box(), edited, self.path("out.png"))
+        self.assertFalse(got["composited"])
+        self.assertFalse(os.path.exists(self.path("out.png")))
+
+    def test_shapes_become_a_mask(self):
+        base = self.path("base.png", grey_png(200, 200))
+
+        def drawn(shapes):
+            got = self.ok("draw-mask", "--shapes", json.dumps(shapes), base,
+                          self.path("m.png"))
+            return got, read_png(self.read("m.png"))
+        got, mask = drawn({"x": .25, "y": .25, "width": .5, "height": .5})
+        self.assertEqual([got[k] for k in ("left", "top", "right", "bottom")],
+                         [50, 50, 150, 150])
+        self.assertEqual(got["selected"], 101 * 101)
+        self.assertEqual(pixel_of(mask, 150, 150)[:3], WHITE)
+        self.assertEqual(pixel_of(mask, 151, 150)[:3], BLACK)
+        got, mask = drawn([{"type": "rectangle", "x1": 0, "y1": 0, "x2": .1,
+                            "y2": .1},
+                           {"type": "circle", "cx": .5, "cy": .5,
+                            "radius": .1}])
+        self.assertEqual(pixel_of(mask, 5, 5)[:3], WHITE)
+        self.assertEqual(pixel_of(mask, 100, 118)[:3], WHITE)
+        self.assertEqual(pixel_of(mask, 100, 125)[:3], BLACK)
+        got, mask = drawn({"type": "polygon",
+                           "points": [[.5, 0], [1, 1], [0, 1]]})
+        self.assertEqual(pixel_of(mask, 100, 150)[:3], WHITE)
+        self.assertEqual(pixel_of(mask, 5, 20)[:3], BLACK)
+
+    def test_shapes_that_make_no_sense_are_refused(self):
+        base = self.path("base.png", grey_png(50, 50))
+        for shapes in ("", "nonsense", "[]", "{}", "7", '{"type":"star"}',
+                       '{"x":-1,"y":0,"width":1,"height":1}',
+                       '{"x":0,"y":0,"width":2,"height":1}',
+                       '{"x":0.5,"y":0.5,"width":0,"height":0}',
+                       '{"type":"circle","cx":0.5,"cy":0.5,"radius":0}',
+                       '{"type":"polygon","points":[[0,0],[1,1]]}',
+                       '{"type":"polygon","points":[[0,0],[1,1],["a",2]]}',
+                       '[{"x":0,"y":0,"width":1,"height":1},7]',
+                       json.dumps([{"x": 0, "y": 0, "width": 1,
+                                    "height": 1}] * 65)):
+            self.refused(BAD, "draw-mask", "--shapes", shapes, base,
+                         self.path("m.png"))
+        self.assertFalse(os.path.exists(self.path("m.png")))
+
+    def test_pictures_are_compared_level_by_level(self):
+        base = self.base()
+        got = self.ok("compare", "--base", base, base)
+        self.assertEqual((got["max_difference"], got["mean_difference"],
+                          got["same_aspect"]), (0, 0, True))
+        other = self.path("o.png", png(64, 48, lambda x, y: (
+            x * 3 % 256, y * 5 % 256, min(255, (x + y) % 256 + (
+                12 if x == 0 and y == 0 else 0)))))
+        got = self.ok("compare", "--base", base, other)
+        self.assertEqual(got["max_difference"], 12)
+        self.assertAlmostEqual(got["mean_difference"], 12 / (3 * 64 * 48))
+
+    def test_without_a_base_it_is_wrong_usage(self):
+        m = self.box()
+        for args in (("check-mask", m), ("make-mask", m, "x"),
+                     ("compare", m), ("composite", "--base", m, m, "x"),
+                     ("draw-mask", m, "x"), ("thumb", m, "x"),
+                     ("thumb", "--width", "0", m, "x")):
+            self.refused(USAGE, *args)
+
+    def test_hostile_masks_are_refused_like_other_pictures(self):
+        base = self.base()
+        good = read_file(self.box())
+        for name, data in (("cut.png", good[:-20]), ("text.png", b"hello"),
+                           ("empty.png", b"")):
+            self.refused(BAD, "check-mask", "--base", base,
+                         self.path(name, data))
+        self.refused(BAD, "check-mask", "--max-pixels", 3000, "--base", base,
+                     self.box())
+
+
+class Thumbs(Case):
+    def test_a_thumbnail_is_as_wide_as_asked_and_keeps_the_mark(self):
+        done = self.ok("finish", "--run-id", "r-1", "--model", "m/1",
+                       "--prompt-hash", "abc", "--simulated", self.photo,
+                       self.path("pic"))
+        src = self.path(done["file"])
+        got = self.ok("thumb", "--width", 320, src, self.path("t.jpg"))
+        self.assertEqual((got["type"], got["width"], got["height"]),
+                         ("jpeg", 320, 240))
+        self.assertLess(got["bytes"], 40000)
+        mark = self.ok("mark", self.path("t.jpg"))
+        self.assertEqual((mark["run_id"], mark["model"], mark["prompt_hash"],
+                          mark["simulated"], mark["digital_source_type"]),
+                         ("r-1", "m/1", "abc", True, SOURCE_TYPE))
+
+    def test_the_width_of_a_tall_picture_is_meant_and_nothing_is_enlarged(self):
+        tall = self.path("t.png", png(100, 300, lambda x, y: (9, 9, 9)))
+        got = self.ok("thumb", "--width", 50, tall, self.path("a.jpg"))
+        self.assertEqual((got["width"], got["height"]), (50, 150))
+        got = self.ok("thumb", "--width", 500, tall, self.path("b.jpg"))
+        self.assertEqual((got["width"], got["height"]), (100, 300))
+        got = self.ok("thumb", "--width", 100, self.turned,
+                      self.path("c.jpg"))
+        self.assertEqual((got["width"], got["height"]), (100, 75))
+
+    def test_a_picture_without_a_mark_gets_none(self):
+        self.ok("thumb", "--width", 64, self.photo, self.path("t.jpg"))
+        self.refused(TROUBLE, "mark", self.path("t.jpg"))
+
+
 if __name__ == "__main__":
     unittest.main()
