@@ -10,6 +10,7 @@ Suite *turn_suite(void);
 Suite *fault_suite(void);
 Suite *file_suite(void);
 Suite *list_suite(void);
+Suite *power_suite(void);
 Suite *follow_suite(void);
 
 int
@@ -26,6 +27,7 @@ main(void)
 	srunner_add_suite(sr, fault_suite());
 	srunner_add_suite(sr, file_suite());
 	srunner_add_suite(sr, list_suite());
+	srunner_add_suite(sr, power_suite());
 	srunner_add_suite(sr, follow_suite());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
