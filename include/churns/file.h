@@ -48,6 +48,10 @@ enum err_code file_write_all(int fd, const void *data, size_t len, struct err *e
 enum err_code file_replace(int dirfd, const char *name, const void *data,
     size_t len, mode_t mode, struct err *e);
 
+/* Remove what a file_replace() left in dirfd when its process was killed; what
+ * cannot be removed stays. Nobody may be writing there. */
+void file_remove_temporaries(int dirfd);
+
 /* fsync fd, rename from to in dirfd, fsync dirfd. On failure from is unlinked. */
 enum err_code file_commit(int fd, int dirfd, const char *from, const char *to,
     struct err *e);

@@ -58,7 +58,7 @@ struct store;
 
 struct store_options {
 	const char *database;	/* "sqlite:/absolute/path" */
-	bool full_sync;
+	bool full_sync;		/* false: a power cut loses the last units, whole */
 	int cache_kb;		/* of the writer; readers take a quarter */
 	int lock_wait_ms;
 	int max_readers;	/* connections for reads, opened on demand */

@@ -414,6 +414,28 @@ file_replace(int dirfd, const char *name, const void *data, size_t len,
 	return rc;
 }
 
+void
+file_remove_temporaries(int dirfd)
+{
+	struct dirent *entry;
+	DIR *dir = NULL;
+	int fd;
+
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd != -1)
+		dir = fdopendir(fd);
+	if (dir == NULL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	for (entry = readdir(dir); entry != NULL; entry = readdir(dir))
+		if (strncmp(entry->d_name, TEMP_PREFIX,
+		    strlen(TEMP_PREFIX)) == 0)
+			unlinkat(dirfd, entry->d_name, 0);
+	closedir(dir);
+}
+
 /* --- removing ------------------------------------------------------------ */
 
 static enum err_code remove_entry(int at, const char *name, int depth,

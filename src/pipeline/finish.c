@@ -21,7 +21,6 @@
  * When a job has ended, the answers kept in files and the stages' scratch files
  * go: what was worth keeping has been copied out of them.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -32,7 +31,6 @@
 #include "log.h"
 #include "xalloc.h"
 
-#define TEMPORARY ".tmp-"
 #define FILE_MODE 0640
 #define OUTPUT_DIRECTORY "data/runs/%s"
 
@@ -207,28 +205,6 @@ write_file(struct work *k, struct ending *x, struct err *e)
 	return rc;
 }
 
-/* Half-written files of a process that died at it. */
-static void
-remove_temporaries(struct work *k)
-{
-	struct dirent *d;
-	DIR *list;
-	int fd;
-
-	fd = openat(k->run_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	list = fdopendir(fd);
-	if (list == NULL) {
-		close(fd);
-		return;
-	}
-	for (d = readdir(list); d != NULL; d = readdir(list))
-		if (strncmp(d->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
-			unlinkat(k->run_dirfd, d->d_name, 0);
-	closedir(list);
-}
-
 static void
 clean_up(struct work *k)
 {
@@ -236,11 +212,12 @@ clean_up(struct work *k)
 
 	if (k->run_dirfd < 0)
 		return;
+	/* Last of all the directories by which leftovers are recognised. */
+	file_remove_temporaries(k->run_dirfd);
 	if (file_remove_tree(k->run_dirfd, CALLS_DIR, &e) != ERR_OK ||
 	    file_remove_tree(k->run_dirfd, SCRATCH_DIR, &e) != ERR_OK)
 		log_debug("scratch files left, ignoring", "run=%s error=%s",
 		    k->job->run_id, log_quote(e.msg));
-	remove_temporaries(k);
 }
 
 /* --- putting back --------------------------------------------------------- */

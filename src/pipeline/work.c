@@ -334,6 +334,10 @@ open_dirs(struct work *k, struct err *e)
 		    errno != EEXIST)
 			rc = err_set_errno(e, ERR_SYSTEM, errno,
 			    "cannot make %s of the run", parts[i]);
+	/* A paid picture is kept in one of them: so its name must last. */
+	if (rc == ERR_OK && fsync(k->run_dirfd) != 0)
+		rc = err_set_errno(e, ERR_SYSTEM, errno,
+		    "cannot sync the directory of the run");
 	return rc;
 }
 

@@ -1,8 +1,8 @@
 /*
  * Leftovers: what ended jobs have left in their runs' directories.
  *
- * Whoever ends a job removes the answers kept in calls/ and the stages' files
- * in work/.  But some jobs end without one who works on them: cancelled while
+ * Whoever ends a job removes half-written files, the answers kept in calls/ and
+ * the stages' files in work/.  But some jobs end without one who works on them: cancelled while
  * they waited or while their runner was dead, or given up by the store.  So the
  * directories are looked through when a runner starts and now and then, a few at
  * a time, since there may be very many and the thread has better things to do.
@@ -63,6 +63,7 @@ look_at(struct runner *r, int runs, const char *run_id)
 	    store_run_is_open(r->store, run_id, &open, &e) != ERR_OK || open ||
 	    file_open_dir(runs, run_id, &fd, &e) != ERR_OK)
 		return;
+	file_remove_temporaries(fd);
 	for (i = 0; i < ARRAY_LEN(leavings); i++)
 		if (file_remove_tree(fd, leavings[i], &e) != ERR_OK)
 			log_warn("leftovers not removed, ignoring",

@@ -210,10 +210,13 @@ enter(struct runner *r, struct control *c, struct err *e)
 	if (rc != ERR_OK)
 		return rc;
 	life_sweep(r);
-	rc = stats_beat(r, e);
-	if (rc == ERR_OK)
-		rc = runner_start(r, e);
-	return rc;
+	/* Somebody who writes just now, or a full disk, is no reason to stay
+	 * away: the claimer tells it again soon. */
+	if (stats_beat(r, e) != ERR_OK)
+		log_warn("heartbeat not written, trying again", "error=%s",
+		    log_quote(e->msg));
+	err_clear(e);
+	return runner_start(r, e);
 }
 
 static void

@@ -1,9 +1,11 @@
 """The runner in trouble: helpers that die, directories that vanish, neighbours
 that stop for a while, wake-ups that get lost.  No run is lost, nothing is bought
 twice for it, and what cannot be carried out ends with a reason in good time."""
+import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import threading
 import time
@@ -220,6 +222,25 @@ class Wakes(unittest.TestCase):
             s.kill("runner")
 
 
+class Waiting(unittest.TestCase):
+    def test_it_starts_while_somebody_else_holds_the_write_turn(self):
+        """Found by tests/chaos: a frozen worker had the turn, and a runner that
+        was started then gave up with status 1."""
+        env = {"CHURNS_STORE_LOCK_WAIT_MS": "200"}
+        with Stack(sim=True, env=env) as s:
+            turn = os.path.join(s.data, "db", "churns.sqlite.turn")
+            # The first byte is the turn to write (src/store/turn.c).
+            lock = struct.pack("hhlli", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+            with open(turn, "r+b") as f:
+                fcntl.fcntl(f, fcntl.F_OFD_SETLKW, lock)
+                runner = s.start("runner")
+                wait_until(lambda: "ready" in s.log("runner"), 10,
+                           "the runner to be ready")
+            self.assertIsNone(runner.poll())
+            run_id = s.submit(num_variants="1")["id"]
+            self.assertEqual(s.wait(run_id)["status"], "COMPLETED")
+
+
 class Leftovers(unittest.TestCase):
     def test_what_a_cancel_without_a_runner_left_is_removed(self):
         with Stack(runner=True, sim=True) as s:
@@ -231,11 +252,15 @@ class Leftovers(unittest.TestCase):
             wait_until(lambda: s.counters()["in_flight"] >= 1, 10, "the stall")
             s.kill("runner")
             self.assertIn("work", s.run_files(run_id))
+            # As when it is killed while it writes the results.
+            with open(os.path.join(s.data, "runs", run_id, ".tmp-0"), "w",
+                      encoding="utf-8") as f:
+                f.write("{")
             s.request("POST", "/api/v1/runs/%s/cancel" % run_id)
             self.assertEqual(s.sql("SELECT id FROM model_calls "
                                    "WHERE state = 'SENT'"), [])
             s.start("runner")
-            wait_until(lambda: not {"work", "calls"} & set(
+            wait_until(lambda: not {"work", "calls", ".tmp-0"} & set(
                 s.run_files(run_id)), 10, "the leftovers to go")
             self.assertIn(s.run(run_id)["status"], TERMINAL)
 

@@ -513,6 +513,20 @@ START_TEST(a_commit_gives_the_file_its_name)
 }
 END_TEST
 
+START_TEST(temporary_files_of_the_killed_are_removed_and_no_others)
+{
+	base_write(".tmp-0123", "half");
+	base_write(".tmp-", "half");
+	base_write(".tm", "mine");
+	base_write("x.tmp-1", "mine");
+	file_remove_temporaries(base_temp_fd());
+	ck_assert_int_eq(count_entries(), 2);
+	ck_assert(holds(".tm", "mine"));
+	ck_assert(holds("x.tmp-1", "mine"));
+	file_remove_temporaries(-1);	/* nothing to look at is nothing */
+}
+END_TEST
+
 /* --- removing ------------------------------------------------------------ */
 
 START_TEST(a_tree_is_removed_and_links_are_not_followed)
@@ -612,6 +626,8 @@ file_case(void)
 	tcase_add_test(tc, a_full_disk_is_told_apart);
 	tcase_add_test(tc, a_file_is_replaced_whole);
 	tcase_add_test(tc, a_link_is_replaced_and_not_followed);
+	tcase_add_test(tc,
+	    temporary_files_of_the_killed_are_removed_and_no_others);
 	add_rows(tc, only_a_name_can_be_replaced, not_names);
 	tcase_add_test(tc,
 	    a_failed_replacement_leaves_the_old_file_and_no_other);
