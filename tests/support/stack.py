@@ -190,7 +190,7 @@ class Stack:
     def program(name):
         return os.path.join(BUILD, name)
 
-    def start(self, name, env=None, prefix=()):
+    def start(self, name, env=None, prefix=(), wait=True):
         path = os.path.join(self.dir, name + ".log")
         self.logs[name] = path
         seen = len(self.log(name))
@@ -201,6 +201,8 @@ class Stack:
                 list(prefix) + self.command(name), stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, env=environment,
                 start_new_session=True)
+        if not wait:
+            return self.processes[name]
         if name == "sim":
             wait_until(lambda: self.connects(self.sim_port), 10, "churns-sim")
         if name == "api":
