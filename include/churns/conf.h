@@ -115,6 +115,7 @@ struct settings {
 	int validation_retries;	/* re-asks after an unusable answer */
 	int llm_timeout_ms;	/* per attempt */
 	int image_timeout_ms;
+	int stage_timeout_ms;	/* calls of a stage, for one variant, all in all */
 	int connect_timeout_ms;
 	int retry_base_ms;	/* first pause; doubles, +-25 %, cap retry_cap_ms */
 	int retry_cap_ms;

@@ -140,7 +140,10 @@ struct call_scope {
 	/* Becomes true when the process is about to end: what is in flight may
 	 * arrive, nothing more is sent (ERR_BUSY). Read atomically; NULL: never. */
 	const bool *stopping;
-	int64_t deadline_ms;	/* Unix time; 0: none. No call starts or lasts beyond */
+	/* Unix time; 0: none. No call starts or lasts beyond either; the first
+	 * is the job's (ERR_TIMEOUT), the second the stage's, which can do
+	 * something else with the time that is left (FAULT_TIMEOUT). */
+	int64_t deadline_ms, stage_deadline_ms;
 };
 
 /* Things people should know although the call went well: {code, message},

@@ -23,8 +23,8 @@
  * is under way then is settled as unknown before the loop returns.
  *
  * When the process is about to end, nothing more is sent, but what is in flight
- * may arrive.  Nobody fires a cancel for that; so a call that waits for its turn
- * looks now and then.
+ * may arrive, and what the ledger has may be read.  Nobody fires a cancel for
+ * that; so a call that waits for its turn looks now and then.
  */
 #include "call.h"
 
@@ -81,12 +81,34 @@ call_fail(struct call *c, const struct verdict *v)
 	call_end(c, ERR_MODEL);
 }
 
+static int64_t
+until(int64_t deadline_ms)
+{
+	return deadline_ms == 0 ? INT64_MAX : deadline_ms - clock_now_ms();
+}
+
+int64_t
+call_time_left(const struct call *c)
+{
+	int64_t job_ms = until(c->scope->deadline_ms);
+	int64_t stage_ms = until(c->scope->stage_deadline_ms);
+
+	return job_ms < stage_ms ? job_ms : stage_ms;
+}
+
 void
 call_out_of_time(struct call *c)
 {
-	call_end(c, err_set(&c->err, ERR_TIMEOUT,
-	    "%s was not finished within the time for the whole job",
-	    purpose_name(c->purpose)));
+	if (until(c->scope->deadline_ms) <= LAST_MOMENT_MS) {
+		call_end(c, err_set(&c->err, ERR_TIMEOUT,
+		    "%s was not finished within the time for the whole job",
+		    purpose_name(c->purpose)));
+		return;
+	}
+	err_set(&c->err, ERR_MODEL, "%s",
+	    model_fault_text(FAULT_TIMEOUT));
+	c->err.detail = FAULT_TIMEOUT;
+	call_end(c, ERR_MODEL);
 }
 
 /* Is nothing more to be sent, since the process is about to end? */
@@ -104,14 +126,6 @@ call_not_now(struct call *c)
 	call_end(c, err_set(&c->err, ERR_BUSY,
 	    "%s was not begun, since this process is about to end",
 	    purpose_name(c->purpose)));
-}
-
-int64_t
-call_time_left(const struct call *c)
-{
-	if (c->scope->deadline_ms == 0)
-		return INT64_MAX;
-	return c->scope->deadline_ms - clock_now_ms();
 }
 
 /* --- asks ---------------------------------------------------------------- */
@@ -417,14 +431,13 @@ advance(struct call *c, struct http_group *g, int tag)
 			attempt_send(c, g, tag);
 			continue;
 		case STEP_PAUSE:
-			if (end_is_near(c)) {
-				call_not_now(c);
-				return;
+			if (now_ms >= c->until_ms) {
+				c->step = STEP_NEXT;
+				continue;
 			}
-			if (now_ms < c->until_ms)
-				return;
-			c->step = STEP_NEXT;
-			continue;
+			if (end_is_near(c))
+				call_not_now(c);
+			return;
 		case STEP_FETCH:
 			if (now_ms < c->until_ms)
 				return;

@@ -138,9 +138,21 @@ keep_warnings(struct attempt *a, const struct stage_env *env,
 	json_object_put(list);
 }
 
+/* The job's scope, with the time this stage may take. */
+static struct call_scope
+scope_of(const struct work *k)
+{
+	struct call_scope scope = k->scope;
+	int limit_ms = k->shop->conf->settings.stage_timeout_ms;
+
+	if (limit_ms > 0 && !k->looking)
+		scope.stage_deadline_ms = clock_now_ms() + limit_ms;
+	return scope;
+}
+
 static void
 env_fill(struct stage_env *env, const struct work *k, int at,
-    const struct context *c)
+    const struct context *c, const struct call_scope *scope)
 {
 	memset(env, 0, sizeof(*env));
 	env->conf = k->shop->conf;
@@ -148,7 +160,7 @@ env_fill(struct stage_env *env, const struct work *k, int at,
 	env->schemas = k->shop->schemas;
 	env->prompts = k->shop->prompts;
 	env->pixels = k->shop->pixels;
-	env->scope = &k->scope;
+	env->scope = scope;
 	env->run_id = k->job->run_id;
 	env->run_dir = k->run_dir;
 	env->run_dirfd = k->run_dirfd;
@@ -163,6 +175,7 @@ step_attempt(struct work *k, int at, const struct context *c,
     struct attempt *out, struct err *e)
 {
 	const struct stage *stage = k->steps[at].stage;
+	const struct call_scope scope = scope_of(k);
 	struct json_object *output = NULL;
 	struct stage_env env;
 	struct err why = ERR_INIT;
@@ -171,7 +184,7 @@ step_attempt(struct work *k, int at, const struct context *c,
 	memset(out, 0, sizeof(*out));
 	out->record.there = true;
 	out->record.started_ms = clock_now_ms();
-	env_fill(&env, k, at, c);
+	env_fill(&env, k, at, c, &scope);
 	rc = stage->exec(&env, c, &output, &why);
 	if (rc != ERR_OK)
 		why.code = rc;

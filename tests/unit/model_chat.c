@@ -524,94 +524,6 @@ START_TEST(many_lanes_share_few_slots)
 }
 END_TEST
 
-/* --- stopping ------------------------------------------------------------ */
-
-static void *
-fire_soon(void *arg)
-{
-	cancel_sleep(NULL, 100);
-	cancel_fire(arg, ERR_CANCELLED);
-	return NULL;
-}
-
-START_TEST(a_cancel_during_a_stall_returns_at_once)
-{
-	int64_t began_ms;
-	pthread_t thread;
-
-	rig.conf.settings.llm_timeout_ms = 20000;
-	say_step((struct peer_step){ .delay_ms = 10000 });
-	rig_start();
-	pthread_create(&thread, NULL, fire_soon, rig.cancel);
-	began_ms = clock_mono_ms();
-	ask(ERR_CANCELLED);
-	ck_assert_int_lt((int)(clock_mono_ms() - began_ms), 200);
-	pthread_join(thread, NULL);
-	ledger_is("UNKNOWN/1");
-	ask(ERR_CANCELLED);
-	ck_assert_int_eq(peer_count(rig.peer), 1);
-}
-END_TEST
-
-START_TEST(a_cancel_during_a_pause_returns_at_once)
-{
-	int64_t began_ms;
-	pthread_t thread;
-
-	rig.conf.settings.retry_after_cap_ms = 20000;
-	say_step((struct peer_step){ .status = 429,
-	    .headers = { "Retry-After: 15" } });
-	rig_start();
-	pthread_create(&thread, NULL, fire_soon, rig.cancel);
-	began_ms = clock_mono_ms();
-	ask(ERR_CANCELLED);
-	ck_assert_int_lt((int)(clock_mono_ms() - began_ms), 200);
-	pthread_join(thread, NULL);
-	ledger_is("FAILED/1");
-}
-END_TEST
-
-START_TEST(the_deadline_of_the_job_ends_a_call)
-{
-	int64_t began_ms = clock_mono_ms();
-
-	rig.scope.deadline_ms = clock_now_ms() + 150;
-	say_step((struct peer_step){ .delay_ms = 5000 });
-	ask(ERR_TIMEOUT);
-	ck_assert_int_lt((int)(clock_mono_ms() - began_ms), 1000);
-	ledger_is("UNKNOWN/1");
-	ask(ERR_TIMEOUT);
-	ck_assert_int_eq(peer_count(rig.peer), 1);
-}
-END_TEST
-
-START_TEST(a_pause_beyond_the_deadline_is_not_waited_for)
-{
-	int64_t began_ms = clock_mono_ms();
-
-	rig.conf.settings.retry_after_cap_ms = 20000;
-	rig.scope.deadline_ms = clock_now_ms() + 3000;
-	say_step((struct peer_step){ .status = 503,
-	    .headers = { "Retry-After: 15" } });
-	/* This call has failed; the job may go on without it. */
-	ask(ERR_MODEL);
-	ck_assert_int_lt((int)(clock_mono_ms() - began_ms), 1000);
-}
-END_TEST
-
-START_TEST(a_lost_lease_sends_nothing)
-{
-	enum cancel_outcome outcome;
-	enum state was;
-
-	rig_start();
-	ck_ok(store_cancel_run(rig.store, "ann", rig.run_id, "stop",
-	    clock_now_ms(), &outcome, &was, &rig.err), &rig.err);
-	ask(ERR_CANCELLED);
-	ck_assert_int_eq(peer_count(rig.peer), 0);
-}
-END_TEST
-
 Suite *
 suite_chat(void)
 {
@@ -650,11 +562,6 @@ suite_chat(void)
 	tcase_add_test(t, several_calls_run_at_once_and_fail_alone);
 	tcase_add_loop_test(t, one_thread_never_waits_for_its_own_slot, 0, 2);
 	tcase_add_test(t, many_lanes_share_few_slots);
-	tcase_add_test(t, a_cancel_during_a_stall_returns_at_once);
-	tcase_add_test(t, a_cancel_during_a_pause_returns_at_once);
-	tcase_add_test(t, the_deadline_of_the_job_ends_a_call);
-	tcase_add_test(t, a_pause_beyond_the_deadline_is_not_waited_for);
-	tcase_add_test(t, a_lost_lease_sends_nothing);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -18,6 +18,7 @@ Suite *suite_chat(void);
 Suite *suite_edges(void);
 Suite *suite_image(void);
 Suite *suite_resume(void);
+Suite *suite_stop(void);
 
 /* --- model_wire.c: between wire_setup() and wire_teardown() -------------- */
 
