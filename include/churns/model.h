@@ -14,7 +14,7 @@
  *    ^              |--truncated: once, limit x 1.5 ------> new ask
  *    |              |--no JSON / wrong schema: once, with
  *    |              |  the violations -------------------> new ask
- *    |              '--no picture: once -----------------> new ask
+ *    |              '--no picture of use: once ----------> new ask
  *    |---- retryable fault, retries left (same idempotency key) ---'
  *    |---- UNKNOWN (time-out, reset, crash): once, same key -------'
  *    |---- format refused: next simpler answer mode ---------------'
@@ -211,6 +211,19 @@ enum err_code model_chat_all(struct model *m, const struct call_scope *scope,
     const struct chat_request *reqs, int n, struct call_result *out,
     struct err *e);
 
+/* A picture that came back, before it counts. */
+struct picture_offer {
+	const char *file;	/* relative to the run's directory */
+	const char *model;
+	bool simulated;
+};
+
+/* ERR_INVALID with a reason: it cannot be used and counts as none. Others end
+ * the call. Runs in the calling thread, again for the same picture when a call
+ * is read back from the ledger. */
+typedef enum err_code picture_judge(void *arg, const struct picture_offer *p,
+    struct err *e);
+
 struct image_request {
 	enum purpose_id purpose;	/* PURPOSE_IMAGE_GENERATION */
 	const char *stage;
@@ -221,6 +234,8 @@ struct image_request {
 	bool has_logo;		/* the last input is a logo */
 	const char *aspect;	/* the platform's; resolved for the model used */
 	const char *quality;	/* "medium" */
+	picture_judge *judge;	/* NULL: whatever begins like a picture is one */
+	void *judge_arg;
 	model_note *note;
 	void *note_arg;
 };

@@ -260,6 +260,10 @@ call_decide(struct call *c, const struct verdict *v, bool live)
 		call_end(c, ERR_OK);
 		return;
 	}
+	if (v->local != ERR_OK) {
+		call_end(c, err_set(&c->err, v->local, "%s", v->sentence));
+		return;
+	}
 	if (v->lost) {
 		same_ask(c, v, false);	/* without a pause */
 		return;

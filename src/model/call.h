@@ -34,7 +34,7 @@ struct verdict {
 	bool unknown;		/* sent, and no answer */
 	bool again;		/* the same request may fare better later */
 	bool lost;		/* answered once, but its picture is gone from disk */
-	enum err_code local;	/* our own trouble; ERR_OK: none */
+	enum err_code local;	/* our own trouble ends the call; ERR_OK: none */
 	int status;		/* HTTP */
 	int64_t retry_after_ms;	/* -1: not said */
 	char sentence[ERR_MSG_MAX];	/* for users */

@@ -5,15 +5,16 @@
  * has put to disk already, a short one inside the answer, an address to fetch
  * it from), it ends as calls/ROW.N in the run's directory, in the bytes the
  * provider sent, and the answer kept in the ledger says "@blob:N" where it
- * was.  It is a picture when its first bytes say so; decoding it is the work
- * of others.
+ * was.  It is a picture when its first bytes say so and the caller, who can
+ * decode it, finds nothing wrong with it.
  *
  * What can be asked differently after a fault:
  *
  *   imageConfig is refused      without it, remembered per model
  *   two pictures are refused    without the logo, remembered per model; only
  *                               when the provider says so, and told
- *   no picture in the answer    once more
+ *   no picture in the answer,   once more
+ *   or none that can be used
  */
 #include "call.h"
 
@@ -225,6 +226,33 @@ is_picture(int run_dirfd, const char *name)
 	return ok;
 }
 
+/* What is in this file counts, unless it is no picture that can be used. */
+static void
+take_picture(struct image_call *ic, const char *name, struct verdict *v)
+{
+	const struct call *c = &ic->call;
+	const struct picture_offer offer = { name, c->model->id,
+	    c->provider->simulated };
+	struct err why = ERR_INIT;
+	enum err_code rc = ERR_OK;
+
+	if (!is_picture(c->scope->run_dirfd, name)) {
+		verdict_set(v, FAULT_NO_IMAGE);
+		return;
+	}
+	if (ic->req->judge != NULL)
+		rc = ic->req->judge(ic->req->judge_arg, &offer, &why);
+	if (rc == ERR_OK) {
+		snprintf(ic->file, sizeof(ic->file), "%s", name);
+		return;
+	}
+	verdict_set(v, FAULT_NO_IMAGE);
+	v->local = rc == ERR_INVALID ? ERR_OK : rc;
+	snprintf(v->sentence, sizeof(v->sentence), "%s%.*s",
+	    rc == ERR_INVALID ? "The model's picture cannot be used: " : "",
+	    ERR_MSG_MAX - 64, why.msg);
+}
+
 static void
 image_judge(struct call *c, const struct call_row *row,
     const struct json_object *answer, struct verdict *v)
@@ -251,23 +279,16 @@ image_judge(struct call *c, const struct call_row *row,
 		return;
 	}
 	snprintf(name, sizeof(name), CALLS_DIR "/%s.%d", row->id, n);
-	if (!ledger_has_blob(row, name) ||
-	    !is_picture(c->scope->run_dirfd, name)) {
+	if (ledger_has_blob(row, name))
+		take_picture(ic, name, v);
+	else
 		verdict_set(v, FAULT_NO_IMAGE);
-		return;
-	}
-	snprintf(ic->file, sizeof(ic->file), "%s", name);
 }
 
 static void
 image_fetched(struct call *c, struct verdict *v)
 {
-	struct image_call *ic = image_of(c);
-
-	if (is_picture(c->scope->run_dirfd, c->fetch_file))
-		snprintf(ic->file, sizeof(ic->file), "%s", c->fetch_file);
-	else
-		verdict_set(v, FAULT_NO_IMAGE);
+	take_picture(image_of(c), c->fetch_file, v);
 }
 
 /* --- asking differently -------------------------------------------------- */

@@ -292,6 +292,7 @@ spoil_text(enum fault_type type, struct strbuf *text)
 	case FAULT_RESET:
 	case FAULT_STALL:
 	case FAULT_NO_IMAGE:
+	case FAULT_BROKEN_IMAGE:
 	case FAULT_POLICY:
 	case FAULT_LATENCY:
 	case FAULT_UNSUPPORTED_FORMAT:
@@ -494,6 +495,9 @@ answer_picture(const struct sim_request *r, const struct fault *f,
 	count_input(r, &t);
 	if (f->type != FAULT_NO_IMAGE && f->type != FAULT_EMPTY)
 		rc = draw_picture(r, &png, &e);
+	/* It begins like a picture. */
+	if (rc == ERR_OK && f->type == FAULT_BROKEN_IMAGE)
+		strbuf_truncate(&png, png.len / 2);
 	if (rc != ERR_OK) {
 		answer_error(r->kind, rc == ERR_INVALID ? 400 : 500, e.msg,
 		    out);

@@ -40,6 +40,7 @@ static const struct {
 	[FAULT_NO_JSON] = { "no_json", true, false },
 	[FAULT_EMPTY] = { "empty", true, true },
 	[FAULT_NO_IMAGE] = { "no_image", false, true },
+	[FAULT_BROKEN_IMAGE] = { "broken_image", false, true },
 	[FAULT_POLICY] = { "policy", true, true },
 	[FAULT_LATENCY] = { "latency", true, true },
 	[FAULT_UNSUPPORTED_FORMAT] = { "unsupported_format", true, false },

@@ -7,9 +7,10 @@
  *   -          yes    text and the logo
  *   yes        yes    text, the reference, then the logo
  *
- * What comes back is decoded by the picture helper before it counts, marked as
- * made by a machine, and put in the run's directory under a name made of the
- * variant and of the time the stage began.  That time is stored before a lane
+ * What comes back is decoded by the picture helper before it counts (one that
+ * cannot be is asked for once more), marked as made by a machine, and put in
+ * the run's directory under a name made of the variant and of the time the
+ * stage began.  That time is stored before a lane
  * starts; so when the stage runs again after a crash it writes the same file
  * and leaves no second picture behind.
  *
@@ -233,28 +234,33 @@ request_fill(struct image_request *req, struct stage_env *env,
 
 /* --- what comes back ---------------------------------------------------- */
 
-/* Decode, mark and name the provider's picture. *file is the caller's. */
+/* The picture as it goes into the run's directory. */
+struct finished {
+	struct stage_env *env;
+	const char *prompt;
+	bool edited;
+	char *file;		/* its name; owned; NULL until there is one */
+	struct pixels_info info;
+};
+
+/* A picture_judge: decode, mark and name the provider's picture. */
 static enum err_code
-finish(struct stage_env *env, const char *prompt, bool edited,
-    const struct image_result *r, char **file, struct pixels_info *info,
-    struct err *e)
+finish(void *arg, const struct picture_offer *offer, struct err *e)
 {
-	struct pixels_mark mark = { .run_id = env->run_id, .model = r->model,
-	    .simulated = r->simulated };
+	struct finished *f = arg;
+	struct stage_env *env = f->env;
+	struct pixels_mark mark = { .run_id = env->run_id,
+	    .model = offer->model, .simulated = offer->simulated };
 	char hash[DIGEST_HEX_MAX], base[BASE_NAME_MAX];
 	enum err_code rc;
 
-	digest_buf_hex(prompt, strlen(prompt), hash);
+	digest_buf_hex(f->prompt, strlen(f->prompt), hash);
 	mark.prompt_hash = hash;
-	picture_base_name(env->variant, edited, env->started_ms, base,
+	picture_base_name(env->variant, f->edited, env->started_ms, base,
 	    sizeof(base));
-	rc = pixels_finish(env->pixels, env->run_dir, r->file, base, &mark,
-	    env->scope->cancel, file, info, e);
-	if (rc == ERR_OK)
-		return ERR_OK;
-	rc = picture_fault(env, rc, e);
-	err_wrap(e, "the picture that came back cannot be used");
-	return rc;
+	rc = pixels_finish(env->pixels, env->run_dir, offer->file, base, &mark,
+	    env->scope->cancel, &f->file, &f->info, e);
+	return rc == ERR_OK ? ERR_OK : picture_fault(env, rc, e);
 }
 
 enum err_code
@@ -263,11 +269,10 @@ stage_image_generation(struct stage_env *env, const struct context *c,
 {
 	const struct json_object *item = context_output(c, "prompt_assembly");
 	const char *prompt = json_get_str(item, "prompt");
+	struct finished made = { .env = env, .prompt = prompt };
 	struct image_request req;
 	struct image_result r;
-	struct pixels_info info;
 	struct parcel parcel;
-	char *file = NULL;
 	enum err_code rc;
 
 	if (json_is_blank(json_get(item, "prompt")))
@@ -279,19 +284,20 @@ stage_image_generation(struct stage_env *env, const struct context *c,
 	rc = parcel_fill(&parcel, env, c, e);
 	if (rc != ERR_OK)
 		return rc;
+	made.edited = parcel.n > 0;
 	request_fill(&req, env, c, prompt, &parcel);
+	req.judge = finish;
+	req.judge_arg = &made;
 	rc = model_image(env->model, env->scope, &req, &r, e);
-	if (rc == ERR_OK)
-		rc = finish(env, prompt, parcel.n > 0, &r, &file, &info, e);
 	if (rc == ERR_OK) {
 		if (r.logo_left_out)
 			parcel.n--;	/* the logo was the last */
-		*out = image_record(env->conf, env->variant, prompt, &r, file,
-		    &info, parcel.sent, parcel.n);
+		*out = image_record(env->conf, env->variant, prompt, &r,
+		    made.file, &made.info, parcel.sent, parcel.n);
 	}
 	if (r.simulated)
 		env->simulated = true;
-	free(file);
+	free(made.file);
 	image_result_release(&r);
 	return rc;
 }

@@ -424,6 +424,85 @@ START_TEST(what_is_no_picture_is_asked_once_more)
 }
 END_TEST
 
+/* Who decodes: refuses as many as he is told to, then takes what comes. */
+struct decoder {
+	int refuses;
+	enum err_code with;
+	int seen;
+	char file[80], model[64];
+};
+
+static enum err_code
+decode(void *arg, const struct picture_offer *p, struct err *e)
+{
+	struct decoder *d = arg;
+
+	d->seen++;
+	snprintf(d->file, sizeof(d->file), "%s", p->file);
+	snprintf(d->model, sizeof(d->model), "%s", p->model);
+	if (d->seen <= d->refuses)
+		return err_set(e, d->with, "it ends in the middle");
+	return ERR_OK;
+}
+
+START_TEST(a_picture_that_cannot_be_decoded_is_asked_for_once_more)
+{
+	struct image_request req = image_request();
+	struct decoder d = { .refuses = 1, .with = ERR_INVALID };
+
+	req.judge = decode;
+	req.judge_arg = &d;
+	say(openai_picture(SMALL), 200);
+	say(openai_picture(BIG), 200);
+	draw_this(&req, ERR_OK);
+	ledger_is("ANSWERED/1 ANSWERED/2");
+	ck_assert_int_eq(d.seen, 2);
+	ck_assert_str_eq(d.file, rig.image.file);
+	ck_assert_str_eq(d.model, "gpt-image-1");
+	ck_assert(file_is(rig.image.file, png(BIG), BIG));
+	ck_assert_int_eq((int)rig.image.cost_nano, (int)ledger_cost());
+}
+END_TEST
+
+START_TEST(two_pictures_that_cannot_be_decoded_are_the_end)
+{
+	struct image_request req = image_request();
+	struct decoder d = { .refuses = 9, .with = ERR_INVALID };
+	int lives;
+
+	req.judge = decode;
+	req.judge_arg = &d;
+	say(openai_picture(SMALL), 200);
+	for (lives = 1; lives <= 2; lives++) {
+		draw_this(&req, ERR_MODEL);
+		fault_is(FAULT_NO_IMAGE);
+		ck_assert_ptr_nonnull(strstr(rig.err.msg,
+		    "it ends in the middle"));
+		ck_assert_int_eq(d.seen, 2 * lives);
+		ck_assert_int_eq(peer_count(rig.peer), 2);
+		rig_restart();
+	}
+	ledger_is("ANSWERED/1 ANSWERED/2");
+}
+END_TEST
+
+START_TEST(trouble_while_decoding_is_not_the_providers)
+{
+	struct image_request req = image_request();
+	struct decoder d = { .refuses = 1, .with = ERR_FULL };
+
+	req.judge = decode;
+	req.judge_arg = &d;
+	say(openai_picture(SMALL), 200);
+	draw_this(&req, ERR_FULL);
+	ck_assert_str_eq(rig.err.msg, "it ends in the middle");
+	rig_restart();
+	draw_this(&req, ERR_OK);	/* what was paid for is still there */
+	ck_assert_int_eq(peer_count(rig.peer), 1);
+	ledger_is("ANSWERED/1");
+}
+END_TEST
+
 START_TEST(a_broken_base64_that_begins_like_a_picture_is_none)
 {
 	struct strbuf sb = STRBUF_INIT(8 * MB);
@@ -534,6 +613,10 @@ add_cases(Suite *s)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, what_is_no_picture_is_asked_once_more, 0,
 	    ARRAY_LEN(odd));
+	tcase_add_test(t,
+	    a_picture_that_cannot_be_decoded_is_asked_for_once_more);
+	tcase_add_test(t, two_pictures_that_cannot_be_decoded_are_the_end);
+	tcase_add_test(t, trouble_while_decoding_is_not_the_providers);
 	tcase_add_test(t, a_broken_base64_that_begins_like_a_picture_is_none);
 	tcase_add_test(t, a_picture_cut_off_is_unknown);
 	tcase_add_loop_test(t,

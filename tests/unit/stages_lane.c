@@ -270,7 +270,9 @@ START_TEST(bytes_that_do_not_decode_are_no_picture)
 	paints(64, 64);
 	sees_nothing();
 	d = run_stage("image_generation", with_prompt(""), 0);
-	ck_fails(d.rc, ERR_INVALID);
+	ck_fails(d.rc, ERR_MODEL);
+	ck_assert_int_eq(d.e.detail, FAULT_NO_IMAGE);
+	has(d.e.msg, "not a picture");
 	ck_assert_int_eq(count_files("generated_"), 0);
 }
 END_TEST

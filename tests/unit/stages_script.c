@@ -314,6 +314,9 @@ enum err_code
 __wrap_model_image(struct model *m, const struct call_scope *scope,
     const struct image_request *req, struct image_result *out, struct err *e)
 {
+	const struct picture_offer offer = { "calls/x.0",
+	    "gemini-2.5-flash-image-preview", true };
+	struct err why = ERR_INIT;
 	int i;
 
 	(void)m;
@@ -337,10 +340,16 @@ __wrap_model_image(struct model *m, const struct call_scope *scope,
 		e->detail = (int)paint.fault;
 		return paint.rc;
 	}
-	out->file = xstrdup("calls/x.0");
+	if (req->judge(req->judge_arg, &offer, &why) != ERR_OK) {
+		err_set(e, why.code == ERR_INVALID ? ERR_MODEL : why.code,
+		    "%s", why.msg);
+		e->detail = FAULT_NO_IMAGE;
+		return e->code;
+	}
+	out->file = xstrdup(offer.file);
 	out->provider = "gemini";
 	out->wire = WIRE_GEMINI;
-	out->model = "gemini-2.5-flash-image-preview";
+	out->model = offer.model;
 	out->aspect = "1:1";
 	snprintf(out->quality, sizeof(out->quality), "default");
 	out->usage.prompt = 1000;
