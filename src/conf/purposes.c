@@ -23,7 +23,6 @@
 static const char *const names[PURPOSE__COUNT + 1] = {
 	[PURPOSE_IMAGE_EVAL] = "image_eval",
 	[PURPOSE_LOGO_EVAL] = "logo_eval",
-	[PURPOSE_STRATEGY_NICHE] = "strategy_niche",
 	[PURPOSE_STRATEGY_GOALS] = "strategy_goals",
 	[PURPOSE_STYLE_GUIDE] = "style_guide",
 	[PURPOSE_CREATIVE_EXPERT] = "creative_expert",
@@ -42,8 +41,6 @@ static const struct override {
 	    { "IMG_EVAL_MODEL_PROVIDER", "IMG_EVAL_MODEL_ID" },
 	[PURPOSE_LOGO_EVAL] =
 	    { "IMG_EVAL_MODEL_PROVIDER", "IMG_EVAL_MODEL_ID" },
-	[PURPOSE_STRATEGY_NICHE] =
-	    { "STRATEGY_MODEL_PROVIDER", "STRATEGY_MODEL_ID" },
 	[PURPOSE_STRATEGY_GOALS] =
 	    { "STRATEGY_MODEL_PROVIDER", "STRATEGY_MODEL_ID" },
 	[PURPOSE_STYLE_GUIDE] =

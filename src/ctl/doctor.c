@@ -275,7 +275,7 @@ check_env_file(struct report *r, const struct ctl *c)
 
 /* --- models --------------------------------------------------------------- */
 
-/* What a provider is asked for, "image_eval, strategy_niche"; how many. */
+/* What a provider is asked for, "image_eval, logo_eval"; how many. */
 static int
 list_purposes(const struct conf *conf, const struct provider *p,
     struct strbuf *out)

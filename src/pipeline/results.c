@@ -63,6 +63,11 @@ usage_key(const struct call_row *c, char out[USAGE_KEY_MAX])
 
 	snprintf(name, sizeof(name), "%.*s",
 	    (int)strcspn(or_empty(c->purpose), "/"), or_empty(c->purpose));
+	/* Of jobs that began when niches were a call of their own. */
+	if (strcmp(name, "strategy_niche") == 0) {
+		snprintf(out, USAGE_KEY_MAX, "strategy_niche_id");
+		return true;
+	}
 	if (!purpose_parse(name, &p))
 		return false;
 	switch (p) {
@@ -70,9 +75,6 @@ usage_key(const struct call_row *c, char out[USAGE_KEY_MAX])
 		snprintf(out, USAGE_KEY_MAX, "creative_expert_strategy_%d",
 		    c->variant);
 		return true;
-	case PURPOSE_STRATEGY_NICHE:
-		key = "strategy_niche_id";
-		break;
 	case PURPOSE_STRATEGY_GOALS:
 		key = "strategy_goal_gen";
 		break;

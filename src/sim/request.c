@@ -246,25 +246,31 @@ find_schema(const char *text)
 static const char *
 recognise_schema(const struct json_object *schema)
 {
-	static const char *const marks[][2] = {
-		{ "relevant_niches", "relevant_niches" },
-		{ "strategies", "marketing_strategies" },
-		{ "style_guidance_sets", "style_guidance_list" },
-		{ "style_keywords", "style_guidance_set" },
-		{ "visual_concept", "image_generation_prompt" },
-		{ "assessment_scores", "image_assessment" },
-		{ "logo_style", "logo_analysis" },
-		{ "setting_environment", "image_analysis" },
-		{ "composition_and_framing", "visual_concept" },
-		{ "noise_and_grain_impact", "noise_assessment" },
-		{ "core_message", "caption_brief" },
+	static const struct {
+		const char *member, *other;	/* NULL: one is enough */
+		const char *name;
+	} marks[] = {
+		{ "relevant_niches", "strategies", "niches_and_strategies" },
+		{ "relevant_niches", NULL, "relevant_niches" },
+		{ "strategies", NULL, "marketing_strategies" },
+		{ "style_guidance_sets", NULL, "style_guidance_list" },
+		{ "style_keywords", NULL, "style_guidance_set" },
+		{ "visual_concept", NULL, "image_generation_prompt" },
+		{ "assessment_scores", NULL, "image_assessment" },
+		{ "logo_style", NULL, "logo_analysis" },
+		{ "setting_environment", NULL, "image_analysis" },
+		{ "composition_and_framing", NULL, "visual_concept" },
+		{ "noise_and_grain_impact", NULL, "noise_assessment" },
+		{ "core_message", NULL, "caption_brief" },
 	};
 	struct json_object *props = json_get_obj(schema, "properties");
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(marks); i++)
-		if (json_object_object_get_ex(props, marks[i][0], NULL))
-			return marks[i][1];
+		if (json_object_object_get_ex(props, marks[i].member, NULL) &&
+		    (marks[i].other == NULL ||
+		    json_object_object_get_ex(props, marks[i].other, NULL)))
+			return marks[i].name;
 	return "";
 }
 

@@ -254,10 +254,9 @@ void niches_take(struct niches *n, const struct json_object *list);
 void niches_from_pool(struct niches *n, const struct pool *pool,
     const char *run_id);
 
-void strategy_niche_vars(struct vars *v, const struct conf *conf,
-    const struct context *c);
-/* have: strategies that are there already (NULL: none). */
-void strategy_goal_vars(struct vars *v, const struct conf *conf,
+/* Without niches they are to be found. have: strategies that are there already
+ * (NULL: none). */
+void strategy_vars(struct vars *v, const struct conf *conf,
     const struct context *c, const struct niches *niches, int count,
     const struct json_object *have);
 /*

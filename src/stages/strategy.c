@@ -2,9 +2,13 @@
  * Stage strategy: as many combinations of audience, niche, objective and voice
  * as there are variants, each a reason for a picture of its own.
  *
- *   niches    the user's if he named one, else a call, else the pool's
- *   goals     a call; short of the number: one call for the missing ones;
+ *   niches    the user's if he named one, else the model's, else the pool's
+ *   goals     the model's; short of the number: one call for the missing ones;
  *             still short: the pool fills up
+ *
+ * Niches and goals come with one answer, niches first.  A call for niches alone
+ * would cost every run another wait before anything is drawn, and the answer to
+ * it is only worth something in the light of the strategies that rest on it.
  *
  * The stage needs no model to succeed.  What the pool supplied is drawn by the
  * run's id, so the same run always gets the same; it is good enough to go on
@@ -20,17 +24,13 @@
 #define MAX_NICHE_CHARS 120
 #define MAX_GOAL_CHARS 400
 
-static const char *const niche_names[] = {
-	PLACE_NAMES, BRIEF_NAMES, REFERENCE_NAMES, GOAL_NAMES, "count", NULL
-};
-static const char *const goal_names[] = {
+static const char *const strategy_names[] = {
 	PLACE_NAMES, BRIEF_NAMES, REFERENCE_NAMES, GOAL_NAMES, "count",
-	"several", "niches", "have", NULL
+	"find_niches", "several", "niches", "have", NULL
 };
 
 const struct stage_prompt strategy_prompts[] = {
-	{ "strategy_niches", niche_names },
-	{ "strategy_goals", goal_names },
+	{ "strategy", strategy_names },
 	{ NULL, NULL }
 };
 
@@ -249,44 +249,33 @@ strategies_fill(struct json_object *have, int count,
 		fill_one(have, i, niches, pool, c, run_id, true);
 }
 
-/* --- prompts ------------------------------------------------------------ */
+/* --- the prompt --------------------------------------------------------- */
 
+/* "NICHE: ...", a line each. */
 static void
-shared_vars(struct vars *v, const struct conf *conf, const struct context *c,
-    int count)
-{
-	vars_place(v, conf, c, ABSENT);
-	vars_brief(v, c);
-	vars_reference(v, c);
-	vars_goals(v, c);
-	vars_setf(v, "count", "%d", count);
-}
-
-void
-strategy_niche_vars(struct vars *v, const struct conf *conf,
-    const struct context *c)
-{
-	shared_vars(v, conf, c, MAX_NICHES);
-}
-
-void
-strategy_goal_vars(struct vars *v, const struct conf *conf,
-    const struct context *c, const struct niches *niches, int count,
-    const struct json_object *have)
+set_niches(struct vars *v, const struct niches *niches)
 {
 	struct strbuf text = STRBUF_INIT(MAX_PROMPT_TEXT);
-	const struct json_object *s;
-	size_t k;
 	int i;
 
-	shared_vars(v, conf, c, count);
-	vars_flag(v, "several", niches->n > 1);
 	for (i = 0; i < niches->n; i++)
 		strbuf_addf(&text, "NICHE: %s\n", niches->item[i]);
 	vars_set(v, "niches", text.buf);
-	strbuf_reset(&text);
-	for (k = 0; k < json_len(have); k++) {
-		s = json_object_array_get_idx(have, k);
+	vars_flag(v, "find_niches", niches->n == 0);
+	vars_flag(v, "several", niches->n > 1);
+	strbuf_release(&text);
+}
+
+/* Strategies that are there already, a line each. */
+static void
+set_have(struct vars *v, const struct json_object *have)
+{
+	struct strbuf text = STRBUF_INIT(MAX_PROMPT_TEXT);
+	const struct json_object *s;
+	size_t i;
+
+	for (i = 0; i < json_len(have); i++) {
+		s = json_object_array_get_idx(have, i);
 		strbuf_addf(&text, "%s | %s | %s | %s\n",
 		    json_get_str(s, "target_audience"),
 		    json_get_str(s, "target_niche"),
@@ -297,155 +286,156 @@ strategy_goal_vars(struct vars *v, const struct conf *conf,
 	strbuf_release(&text);
 }
 
+void
+strategy_vars(struct vars *v, const struct conf *conf,
+    const struct context *c, const struct niches *niches, int count,
+    const struct json_object *have)
+{
+	vars_place(v, conf, c, ABSENT);
+	vars_brief(v, c);
+	vars_reference(v, c);
+	vars_goals(v, c);
+	vars_setf(v, "count", "%d", count);
+	set_niches(v, niches);
+	set_have(v, have);
+}
+
 /* --- asking ------------------------------------------------------------- */
 
 /* A list that is longer than the schema takes is no reason to ask again. */
-static struct json_object *
-repair_strategies(struct json_object *candidate, void *arg)
+static void
+shorten(struct json_object *list, size_t max)
 {
-	struct json_object *list;
-	size_t n;
+	size_t n = json_len(list);
 
-	candidate = hook_strategies(candidate, arg);
-	list = json_get_arr(candidate, "strategies");
-	n = json_len(list);
-	if (n > MAX_VARIANTS)
-		json_object_array_del_idx(list, MAX_VARIANTS, n - MAX_VARIANTS);
+	if (n > max)
+		json_object_array_del_idx(list, max, n - max);
+}
+
+/* Strategies that name their niches have found them, too. */
+static void
+add_niches(struct json_object *answer, const struct json_object *strategies)
+{
+	struct json_object *found = json_object_new_array();
+	const char *niche;
+	size_t i;
+
+	for (i = 0; i < json_len(strategies); i++) {
+		niche = json_get_str(json_object_array_get_idx(strategies, i),
+		    "target_niche");
+		if (!text_is_void(niche))
+			json_object_array_add(found,
+			    json_object_new_string(niche));
+	}
+	shorten(found, MAX_NICHES);
+	if (json_len(found) > 0)
+		json_put_obj(answer, "relevant_niches", found);
+	else
+		json_object_put(found);
+}
+
+/* An answer_hook; arg is a bool: were niches asked for? */
+static struct json_object *
+repair(struct json_object *candidate, void *arg)
+{
+	const bool *find_niches = arg;
+	struct json_object *strategies;
+
+	candidate = hook_strategies(candidate, NULL);
+	strategies = json_get_arr(candidate, "strategies");
+	shorten(strategies, MAX_VARIANTS);
+	shorten(json_get_arr(candidate, "relevant_niches"), MAX_NICHES);
+	if (*find_niches && strategies != NULL &&
+	    json_get(candidate, "relevant_niches") == NULL)
+		add_niches(candidate, strategies);
 	return candidate;
 }
 
-/* One chat call to its end; *value is the caller's. */
+/*
+ * Ask for as many as are missing from count; adds to have.  Without niches
+ * they are asked for as well, and added to niches.
+ */
 static enum err_code
-ask(struct stage_env *env, struct chat_call *k, const char *prompt,
-    const struct vars *v, struct json_object **value, struct err *e)
+ask(struct stage_env *env, const struct context *c, struct niches *niches,
+    int count, struct json_object *have, struct err *e)
 {
+	bool find_niches = niches->n == 0;
+	int missing = count - (int)json_len(have);
+	struct vars v = { .n = 0 };
+	struct chat_call call;
 	struct call_result r;
 	enum err_code rc;
 
-	rc = chat_call_render(k, env, prompt, v, e);
-	if (rc != ERR_OK)
-		return rc;
-	memset(&r, 0, sizeof(r));
-	rc = model_chat(env->model, env->scope, &k->req, &r, e);
-	result_note(env, &r);
-	if (rc == ERR_OK)
-		*value = json_object_get(r.value);
-	call_result_release(&r);
-	return rc;
-}
-
-static enum err_code
-ask_niches(struct stage_env *env, const struct context *c, struct niches *n,
-    struct err *e)
-{
-	struct vars v = { .n = 0 };
-	struct json_object *answer = NULL;
-	struct chat_call call;
-	enum err_code rc;
-
-	chat_call_init(&call, env, PURPOSE_STRATEGY_NICHE, "strategy",
-	    "relevant_niches");
-	strategy_niche_vars(&v, env->conf, c);
-	rc = ask(env, &call, "strategy_niches", &v, &answer, e);
-	if (rc == ERR_OK)
-		niches_take(n, json_get_arr(answer, "relevant_niches"));
-	json_object_put(answer);
-	vars_release(&v);
-	chat_call_release(&call);
-	return rc;
-}
-
-/* Never leaves n empty unless the job must stop. */
-static enum err_code
-find_niches(struct stage_env *env, const struct context *c,
-    const struct pool *pool, struct niches *n, struct err *e)
-{
-	struct err why = ERR_INIT;
-	enum err_code rc;
-
-	niches_add(n, context_goal(c, "niche"));
-	if (n->n > 0)
-		return ERR_OK;
-	rc = ask_niches(env, c, n, &why);
-	if (stops_job(rc))
-		return err_set(e, rc, "%s", why.msg);
-	if (rc != ERR_OK)
-		stage_warn(env, "niches_from_pool", "Niches were taken from "
-		    "the standard list, because no model could name them: %s",
-		    why.msg);
-	if (n->n == 0)
-		niches_from_pool(n, pool, env->run_id);
-	return ERR_OK;
-}
-
-/* Ask for as many as are missing from count; adds to have. */
-static enum err_code
-ask_goals(struct stage_env *env, const struct context *c,
-    const struct niches *niches, int count, struct json_object *have,
-    struct err *e)
-{
-	int missing = count - (int)json_len(have);
-	struct vars v = { .n = 0 };
-	struct json_object *answer = NULL;
-	struct chat_call call;
-	enum err_code rc;
-
 	chat_call_init(&call, env, PURPOSE_STRATEGY_GOALS, "strategy",
-	    "marketing_strategies");
-	call.req.hook = repair_strategies;
+	    find_niches ? "niches_and_strategies" : "marketing_strategies");
+	call.req.hook = repair;
+	call.req.hook_arg = &find_niches;
 	if (missing < count)
 		call.req.suffix = "more";
-	strategy_goal_vars(&v, env->conf, c, niches, missing, have);
-	rc = ask(env, &call, "strategy_goals", &v, &answer, e);
+	strategy_vars(&v, env->conf, c, niches, missing, have);
+	memset(&r, 0, sizeof(r));
+	rc = chat_call_render(&call, env, "strategy", &v, e);
 	if (rc == ERR_OK)
-		strategies_take(have, json_get_arr(answer, "strategies"),
+		rc = model_chat(env->model, env->scope, &call.req, &r, e);
+	result_note(env, &r);
+	if (rc == ERR_OK) {
+		if (find_niches)
+			niches_take(niches, json_get_arr(r.value,
+			    "relevant_niches"));
+		strategies_take(have, json_get_arr(r.value, "strategies"),
 		    count, niches, c);
-	json_object_put(answer);
+	}
+	call_result_release(&r);
 	vars_release(&v);
 	chat_call_release(&call);
 	return rc;
 }
 
-/* Fill have up to count, by models as far as they go; *filled: by the pool. */
-static enum err_code
-find_goals(struct stage_env *env, const struct context *c,
-    const struct niches *niches, const struct pool *pool, int count,
-    struct json_object *have, int *filled, struct err *e)
+/* What no model has given; *filled says how many strategies. */
+static void
+fill(struct stage_env *env, const struct context *c, struct niches *niches,
+    int count, struct json_object *have, const struct err *why, int *filled)
 {
-	struct err why = ERR_INIT;
-	enum err_code rc;
+	const struct pool *pool = conf_pool(env->conf,
+	    context_str(c, "task_type"));
+	const char *reason = why->code == ERR_OK ? "." : why->msg;
+	const char *colon = why->code == ERR_OK ? "" : ": ";
 
-	rc = ask_goals(env, c, niches, count, have, &why);
-	if (rc == ERR_OK && (int)json_len(have) < count)
-		rc = ask_goals(env, c, niches, count, have, &why);
-	if (stops_job(rc))
-		return err_set(e, rc, "%s", why.msg);
+	if (niches->n == 0) {
+		niches_from_pool(niches, pool, env->run_id);
+		stage_warn(env, "niches_from_pool", "Niches were taken from "
+		    "the standard list, because no model could name "
+		    "them%s%s", colon, reason);
+	}
 	*filled = count - (int)json_len(have);
 	if (*filled == 0)
-		return ERR_OK;
+		return;
 	strategies_fill(have, count, niches, pool, c, env->run_id);
 	stage_warn(env, "strategies_simulated", "%d of %d strategies were put "
 	    "together from the standard lists, because the model gave too "
-	    "few%s%s", *filled, count, rc == ERR_OK ? "." : ": ", why.msg);
-	return ERR_OK;
+	    "few%s%s", *filled, count, colon, reason);
 }
 
 enum err_code
 stage_strategy(struct stage_env *env, const struct context *c,
     struct json_object **out, struct err *e)
 {
-	const struct pool *pool = conf_pool(env->conf,
-	    context_str(c, "task_type"));
 	struct json_object *have = json_object_new_array(), *result;
 	struct niches niches = { .n = 0 };
 	int count = strategy_count(c), filled = 0;
+	struct err why = ERR_INIT;
 	enum err_code rc;
 
-	rc = find_niches(env, c, pool, &niches, e);
-	if (rc == ERR_OK)
-		rc = find_goals(env, c, &niches, pool, count, have, &filled, e);
-	if (rc != ERR_OK)
+	niches_add(&niches, context_goal(c, "niche"));
+	rc = ask(env, c, &niches, count, have, &why);
+	if (rc == ERR_OK && (int)json_len(have) < count)
+		rc = ask(env, c, &niches, count, have, &why);
+	if (stops_job(rc)) {
+		err_set(e, rc, "%s", why.msg);
 		goto out;
+	}
+	fill(env, c, &niches, count, have, &why, &filled);
+	rc = ERR_OK;
 	result = json_object_new_object();
 	json_put_obj(result, "marketing_strategies", have);
 	json_put_bool(result, "degraded", filled > 0);

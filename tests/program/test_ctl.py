@@ -219,7 +219,7 @@ class Doctor(Case):
             (level, _, _, faults), = [r for r in checks(out) if r[1] == "keys"]
             self.assertEqual((level, len(faults)), ("FAIL", 2))
             self.assertRegex(faults[0], r"^OPENROUTER_API_KEY is not set; "
-                             r".*\bstrategy_niche\b.* \(models.yml:\d+\)$")
+                             r".*\bstrategy_goals\b.* \(models.yml:\d+\)$")
             self.assertRegex(faults[1], r"^GEMINI_API_KEY is not set; "
                              r"image_generation needs it \(models.yml:\d+\)$")
             # Everything else is looked at all the same.

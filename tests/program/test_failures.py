@@ -59,18 +59,24 @@ class Failures(unittest.TestCase):
         self.assertTrue({s for s, _ in run["codes"]} >= {"image_eval"})
         self.assertTrue(self.stage(run, "image_eval")["error_message"])
 
-    def test_niches_fail_and_come_from_the_pool(self):
-        run = self.run_with(dict(DOWN, schema="relevant_niches"))
-        r = self.completed(run)
-        self.assertTrue(r["marketing_strategies"][0]["target_niche"])
-        self.assertIn("strategy", {s for s, _ in run["codes"]})
-
-    def test_goals_fail_and_come_from_the_pools_flagged(self):
-        run = self.run_with(dict(DOWN, schema="marketing_strategies"),
+    def test_niches_and_goals_fail_and_come_from_the_pools_flagged(self):
+        run = self.run_with(dict(DOWN, schema="niches_and_strategies"),
                             variants=2)
         r = self.completed(run)
         self.assertEqual(len(r["marketing_strategies"]), 2)
-        self.assertIn("strategy", {s for s, _ in run["codes"]})
+        self.assertTrue(r["marketing_strategies"][0]["target_niche"])
+        self.assertLessEqual({("strategy", "niches_from_pool"),
+                              ("strategy", "strategies_simulated")},
+                             run["codes"])
+
+    def test_goals_fail_and_the_clients_niche_stays(self):
+        run = self.run_with(dict(DOWN, schema="marketing_strategies"),
+                            variants=2, marketing_niche="late tea house")
+        r = self.completed(run)
+        self.assertEqual({s["target_niche"] for s in
+                          r["marketing_strategies"]}, {"late tea house"})
+        self.assertIn(("strategy", "strategies_simulated"), run["codes"])
+        self.assertNotIn(("strategy", "niches_from_pool"), run["codes"])
 
     def test_styles_fail_and_are_neutral(self):
         run = self.run_with(dict(DOWN, schema="style_guidance_list"))

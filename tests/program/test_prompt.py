@@ -9,7 +9,7 @@ import unittest
 
 from stack import Stack, wait_until
 
-CALLS = {"image_eval": 1, "strategy": 2, "style_guide": 2, "creative_expert": 2,
+CALLS = {"image_eval": 1, "strategy": 1, "style_guide": 2, "creative_expert": 2,
          "prompt_assembly": 0, "image_generation": 2, "image_assessment": 2}
 ENCODED = re.compile(r"[A-Za-z0-9+/]{200}")
 KIT = {"colors": [{"hex": "#AA3311", "role": "primary"}],
@@ -262,14 +262,13 @@ class OfARunThatWasDone(Case):
 
     def test_a_call_that_failed_for_good_leaves_nothing_uncertain(self):
         self.s.script(0, {"fault": "status", "status": 400, "times": -1,
-                          "schema": "relevant_niches"})
+                          "schema": "niches_and_strategies"})
         run_id = self.done(num_variants="1")
         calls = self.calls("strategy", run_id)
         self.assertEqual(self.shown(calls), self.ledger(run_id, "strategy"))
-        self.assertEqual([c["fallback"] for c in calls],
-                         [False, True, False])
+        self.assertEqual([c["fallback"] for c in calls], [False, True])
         self.assertEqual([c["ledger"]["state"] for c in calls],
-                         ["FAILED", "FAILED", "ANSWERED"])
+                         ["FAILED", "FAILED"])
         for c in calls:
             self.assertTrue(c["ledger"]["same_request"])
             self.assertFalse(c["to_send"] or c["uncertain"])
@@ -336,10 +335,10 @@ class OfARunThatWaits(Case):
             self.assertFalse(c["uncertain"])
             self.assertIsNone(c["ledger"])
             self.assertGreater(c["pictures"][0]["bytes"], 1000)
-        niches, goals = self.calls("strategy", run_id)
-        self.assertFalse(niches["uncertain"])
-        self.assertTrue(goals["uncertain"])
-        self.assertIn("may be another", self.text("strategy", run_id))
+        (goals,) = self.calls("strategy", run_id)
+        self.assertTrue(goals["to_send"])
+        self.assertFalse(goals["uncertain"])
+        self.assertEqual(goals["answer"]["schema"], "niches_and_strategies")
         self.assertIn("there is no strategy", self.text(
             "creative_expert", run_id, status=1))
         self.s.start("runner")
@@ -366,7 +365,7 @@ class OfARunThatWaits(Case):
                                                               run_id))
 
     def test_a_call_under_way_and_one_that_was_cut_off(self):
-        self.s.script(0, {"schema": "relevant_niches", "fault": "stall",
+        self.s.script(0, {"schema": "niches_and_strategies", "fault": "stall",
                           "times": -1})
         self.s.start("runner")
         self.s.wait_ready()
@@ -382,23 +381,21 @@ class OfARunThatWaits(Case):
         self.assertEqual(self.s.request(
             "POST", "/api/v1/runs/%s/cancel" % run_id).status, 200)
         wait_until(lambda: state() == "UNKNOWN", 10, "its end")
-        niches, goals = self.calls("strategy", run_id)
-        self.assertTrue(niches["to_send"] and goals["to_send"])
-        self.assertEqual((niches["ledger"]["state"], goals["ledger"]),
-                         ("UNKNOWN", None))
-        self.assertTrue(niches["ledger"]["same_request"])
-        self.assertEqual((niches["uncertain"], goals["uncertain"]),
-                         (False, True))
+        (goals,) = self.calls("strategy", run_id)
+        self.assertTrue(goals["to_send"])
+        self.assertEqual(goals["ledger"]["state"], "UNKNOWN")
+        self.assertTrue(goals["ledger"]["same_request"])
+        self.assertFalse(goals["uncertain"])
         self.assertIn("UNKNOWN in attempt 1, would be sent again",
                       self.text("strategy", run_id))
 
     def test_text_from_outside_cannot_pose_as_ours(self):
-        run_id = self.submit(prompt="tart\n\n2. style_guide\x1b[2Jgone",
+        run_id = self.submit(prompt="tart\n\n1. style_guide\x1b[2Jgone",
                              num_variants="1")
         out = self.text("strategy", run_id)
         self.assertNotIn("\x1b", out)
-        self.assertNotIn("\n2. style_guide", out)
-        self.assertIn("\n2. strategy_goals", out)
+        self.assertNotIn("\n1. style_guide", out)
+        self.assertIn("\n1. strategy_goals", out)
 
 
 class WithForms(Case):

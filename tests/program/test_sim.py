@@ -193,6 +193,14 @@ class Picture:
         return [tuple(self.palette[3 * i:3 * i + 3]) for i in used]
 
 
+def picture(answer):
+    """Bytes of the picture in an answer of either wire."""
+    if "data" in answer:
+        return base64.b64decode(answer["data"][0]["b64_json"])
+    parts = answer["candidates"][0]["content"]["parts"]
+    return base64.b64decode(parts[1]["inlineData"]["data"])
+
+
 def near(a, b, off=24):
     return max(abs(x - y) for x, y in zip(a, b)) <= off
 
@@ -351,6 +359,7 @@ class Chat(Case):
         tart = png(60, 40, lambda x, y: (222, 170, 60) if x < 40 else
                    (250, 248, 240))
         for name in ("relevant_niches", "marketing_strategies",
+                     "niches_and_strategies",
                      "style_guidance_list", "style_guidance_set",
                      "image_generation_prompt", "visual_concept",
                      "logo_analysis", "image_analysis", "image_assessment",
@@ -973,6 +982,16 @@ class Faults(Case):
         self.assertTrue(a.json["promptFeedback"]["blockReason"])
         self.assertNotIn("candidates", a.json)
         self.assertGreater(a.json["usageMetadata"]["promptTokenCount"], 0)
+
+    def test_pictures_that_end_in_the_middle(self):
+        whole = picture(self.sim.post(*Errors.CALLS[1]).json)
+        self.sim.script(0, {"fault": "broken_image", "times": -1})
+        for call in Errors.CALLS[1:]:
+            data = picture(self.sim.post(*call).json)
+            self.assertEqual(data[:8], b"\x89PNG\r\n\x1a\n")
+            self.assertNotIn(b"IEND", data)
+        self.assertTrue(whole.startswith(picture(
+            self.sim.post(*Errors.CALLS[1]).json)))
 
     def test_pictures_that_are_none(self):
         self.sim.script(0, {"fault": "no_image", "times": -1})

@@ -362,6 +362,8 @@ static const struct {
 	  "there is no provider 'mistral' in " },
 	{ "STYLE_GUIDER_MODEL_ID", "openai/gpt-9",
 	  "there is no model 'openai/gpt-9' in " },
+	{ "IMG_EVAL_MODEL_PROVIDER", "mistral",
+	  "there is no provider 'mistral' in " },
 	{ "CAPTION_MODEL_ID", "gpt-image-1", "model gpt-image-1 makes "
 	  "pictures; this work needs one that writes" },
 	{ "IMAGE_GENERATION_PROVIDER", "openrouter",
@@ -374,7 +376,7 @@ static const struct {
 static bool
 says_twice(const char *name)
 {
-	return strcmp(name, "STRATEGY_MODEL_PROVIDER") == 0;
+	return strcmp(name, "IMG_EVAL_MODEL_PROVIDER") == 0;
 }
 
 START_TEST(a_wrong_variable_is_named)

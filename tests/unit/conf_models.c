@@ -194,8 +194,6 @@ static const struct {
 	  0.2, 800, 4000 },
 	{ PURPOSE_LOGO_EVAL, "logo_eval", "openrouter", "openai/gpt-4.1",
 	  0.1, 1000, 4000 },
-	{ PURPOSE_STRATEGY_NICHE, "strategy_niche", "openrouter",
-	  "openai/gpt-4.1-mini", 0.4, 250, 4000 },
 	{ PURPOSE_STRATEGY_GOALS, "strategy_goals", "openrouter",
 	  "openai/gpt-4.1-mini", 0.7, 1500, 6000 },
 	{ PURPOSE_STYLE_GUIDE, "style_guide", "openrouter",
@@ -297,27 +295,20 @@ static const struct {
 	  "openai/gpt-4.1-mini" },
 };
 
-START_TEST(variables_override_provider_and_model_of_both_strategy_calls)
+START_TEST(variables_override_provider_and_model)
 {
-	static const enum purpose_id both[] = {
-		PURPOSE_STRATEGY_NICHE, PURPOSE_STRATEGY_GOALS
-	};
 	const struct purpose *p;
 	struct conf *conf;
-	size_t i;
 
 	if (overrides[_i].provider != NULL)
 		setenv("STRATEGY_MODEL_PROVIDER", overrides[_i].provider, 1);
 	if (overrides[_i].id != NULL)
 		setenv("STRATEGY_MODEL_ID", overrides[_i].id, 1);
 	conf = load_good();
-	for (i = 0; i < ARRAY_LEN(both); i++) {
-		p = &conf->purposes[both[i]];
-		ck_assert_str_eq(p->provider->name,
-		    overrides[_i].want_provider);
-		ck_assert_str_eq(p->model->id, overrides[_i].want_model);
-		ck_assert_ptr_eq(p->model, conf_model(conf, p->model->id));
-	}
+	p = &conf->purposes[PURPOSE_STRATEGY_GOALS];
+	ck_assert_str_eq(p->provider->name, overrides[_i].want_provider);
+	ck_assert_str_eq(p->model->id, overrides[_i].want_model);
+	ck_assert_ptr_eq(p->model, conf_model(conf, p->model->id));
 	ck_assert_str_eq(conf->purposes[PURPOSE_CAPTION].model->id,
 	    "openai/gpt-4.1");
 	conf_free(conf);
@@ -329,7 +320,7 @@ static const struct {
 	enum purpose_id first, last;
 } prefixes[] = {
 	{ "IMG_EVAL", PURPOSE_IMAGE_EVAL, PURPOSE_LOGO_EVAL },
-	{ "STRATEGY", PURPOSE_STRATEGY_NICHE, PURPOSE_STRATEGY_GOALS },
+	{ "STRATEGY", PURPOSE_STRATEGY_GOALS, PURPOSE_STRATEGY_GOALS },
 	{ "STYLE_GUIDER", PURPOSE_STYLE_GUIDE, PURPOSE_STYLE_GUIDE },
 	{ "CREATIVE_EXPERT", PURPOSE_CREATIVE_EXPERT, PURPOSE_CREATIVE_EXPERT },
 	{ "STYLE_ADAPTATION", PURPOSE_STYLE_ADAPTATION,
@@ -517,7 +508,7 @@ START_TEST(missing_keys_are_named_with_the_purposes_that_need_them)
 	ck_assert_int_eq(conf->keys_needed, 3);
 	strbuf_reset(&out);
 	conf_summary(conf, &out);
-	ck_assert_str_eq(out.buf, "clients configured 8 of 10, keys 1 of 3, "
+	ck_assert_str_eq(out.buf, "clients configured 7 of 9, keys 1 of 3, "
 	    "17 models, prices as of 2025-09-01");
 	conf_free(conf);
 	strbuf_release(&out);
@@ -537,7 +528,7 @@ START_TEST(servers_without_a_key_and_simulated_ones_need_none)
 	ck_assert_int_eq(conf->keys_needed, 0);
 	ck_assert(!conf->purposes[PURPOSE_IMAGE_GENERATION].missing_key);
 	conf_summary(conf, &out);
-	ck_assert_str_eq(out.buf, "clients configured 10 of 10, keys 0 of 0, "
+	ck_assert_str_eq(out.buf, "clients configured 9 of 9, keys 0 of 0, "
 	    "simulated gemini, 17 models, prices as of 2025-09-01");
 	conf_free(conf);
 	strbuf_release(&out);
@@ -683,8 +674,7 @@ conf_models_case(void)
 	    an_assessment_has_the_temperature_of_its_model, 0,
 	    ARRAY_LEN(assessors));
 	tcase_add_test(tc, a_model_can_be_asked_without_a_temperature);
-	tcase_add_loop_test(tc,
-	    variables_override_provider_and_model_of_both_strategy_calls, 0,
+	tcase_add_loop_test(tc, variables_override_provider_and_model, 0,
 	    ARRAY_LEN(overrides));
 	tcase_add_loop_test(tc,
 	    each_pair_of_variables_reaches_its_purposes_and_no_other, 0,

@@ -327,8 +327,8 @@ skip_without_picture(const struct context *c)
 
 static const enum purpose_id reading[] = { PURPOSE_IMAGE_EVAL,
     PURPOSE_LOGO_EVAL, PURPOSE__COUNT };
-static const enum purpose_id finding[] = { PURPOSE_STRATEGY_NICHE,
-    PURPOSE_STRATEGY_GOALS, PURPOSE__COUNT };
+static const enum purpose_id finding[] = { PURPOSE_STRATEGY_GOALS,
+    PURPOSE_CAPTION, PURPOSE__COUNT };
 static const enum purpose_id painting[] = { PURPOSE_IMAGE_GENERATION,
     PURPOSE__COUNT };
 static const enum purpose_id judging[] = { PURPOSE_IMAGE_ASSESSMENT,

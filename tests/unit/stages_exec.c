@@ -163,7 +163,7 @@ END_TEST
 
 START_TEST(cancelling_stops_and_stores_nothing)
 {
-	static const char *const keys[] = { "image_eval", "strategy_niche",
+	static const char *const keys[] = { "image_eval", "strategy_goals",
 	    "style_guide/0", "creative_expert" };
 	static const char *const stages[] = { "image_eval", "strategy",
 	    "style_guide", "creative_expert" };
@@ -186,7 +186,8 @@ END_TEST
 
 #define PLAN(a) "{'target_audience':'" a "','target_objective':'o',"		\
 	"'target_voice':'v','target_niche':null}"
-#define NICHES "{'relevant_niches':['Cafe','Bakery','Bistro']}"
+#define NICHES "'relevant_niches':['Cafe','Bakery','Bistro']"
+#define THREE "'strategies':[" PLAN("a") "," PLAN("b") "," PLAN("c") "]"
 
 static const struct json_object *
 plans(const struct done *d)
@@ -201,73 +202,96 @@ audience(const struct done *d, size_t i)
 	    "target_audience");
 }
 
-START_TEST(niches_are_found_and_spread)	/* K18 */
+static const char *
+niche(const struct done *d, size_t i)
+{
+	return json_get_str(json_object_array_get_idx(plans(d), i),
+	    "target_niche");
+}
+
+START_TEST(niches_and_goals_come_with_one_answer)
 {
 	struct done d;
 
-	answers("strategy_niche", NICHES);
-	answers("strategy_goals", "{'strategies':[" PLAN("a") "," PLAN("b") ","
-	    PLAN("c") "]}");
+	answers("strategy_goals", "{" NICHES "," THREE "}");
 	d = run_stage("strategy", run_with(""), VARIANT_NONE);
 	ck_ok(d.rc, &d.e);
-	ck_assert_int_eq(n_asked(), 2);
+	ck_assert_int_eq(n_asked(), 1);
+	has(asked("strategy_goals")->user, "Niches: FIND THREE");
 	keeps_schema("strategy", d.out);
 	ck_assert_uint_eq(json_len(plans(&d)), 3);
-	ck_assert_str_eq(json_get_str(json_object_array_get_idx(plans(&d), 1),
-	    "target_niche"), "Bakery");
+	ck_assert_str_eq(niche(&d, 0), "Cafe");
+	ck_assert_str_eq(niche(&d, 1), "Bakery");
+	ck_assert_str_eq(niche(&d, 2), "Bistro");
 	ck_assert(!json_get_bool(d.out, "degraded", true));
 	ck_assert_uint_eq(json_len(d.env.warnings), 0);
-	fenced(asked("strategy_goals")->user, "niches", "NICHE: Bistro");
 }
 END_TEST
 
-START_TEST(a_niche_of_the_users_saves_the_call)	/* K15 */
+START_TEST(a_niche_of_the_users_is_not_looked_for)	/* K15 */
 {
 	struct done d;
 
-	answers("strategy_goals", "{'strategies':[" PLAN("a") "," PLAN("b") ","
-	    PLAN("c") "]}");
+	answers("strategy_goals", "{" THREE "}");
 	d = run_stage("strategy", run_with("'marketing_goals':{'niche':"
 	    "'Tea house','target_audience':null,'objective':null,"
 	    "'voice':null}"), VARIANT_NONE);
 	ck_ok(d.rc, &d.e);
-	ck_assert_int_eq(n_asked_for("strategy_niche"), 0);
-	ck_assert_str_eq(json_get_str(json_object_array_get_idx(plans(&d), 2),
-	    "target_niche"), "Tea house");
+	ck_assert_int_eq(n_asked(), 1);
+	has(asked("strategy_goals")->user, "Niches: ONE GIVEN");
+	fenced(asked("strategy_goals")->user, "niches", "NICHE: Tea house");
+	ck_assert_str_eq(niche(&d, 2), "Tea house");
 }
 END_TEST
 
-START_TEST(failed_niches_come_from_the_pool)
+#define NAMED(a, niche) "{'target_audience':'" a "','target_objective':'o',"	\
+	"'target_voice':'v','target_niche':" niche "}"
+
+START_TEST(strategies_that_name_their_niches_have_found_them)
 {
 	struct done d;
 
-	fails("strategy_niche", FAULT_SERVER);
-	answers("strategy_goals", "{'strategies':[" PLAN("a") "," PLAN("b") ","
-	    PLAN("c") "]}");
+	answers("strategy_goals", "{'strategies':[" NAMED("a", "'Kiosk'") ","
+	    NAMED("b", "null") "," NAMED("c", "'Tea house'") "]}");
 	d = run_stage("strategy", run_with(""), VARIANT_NONE);
 	ck_ok(d.rc, &d.e);
-	has(warned(&d, "niches_from_pool"), "server");
-	ck_assert_uint_eq(json_len(plans(&d)), 3);
-	keeps_schema("strategy", d.out);
+	ck_assert_int_eq(n_asked(), 1);
+	ck_assert_str_eq(niche(&d, 0), "Kiosk");
+	ck_assert_str_eq(niche(&d, 1), "Tea house");	/* by position */
+	ck_assert_str_eq(niche(&d, 2), "Tea house");
+	ck_assert_uint_eq(json_len(d.env.warnings), 0);
 }
 END_TEST
 
-START_TEST(failed_goals_come_from_the_pool_and_say_so)
+START_TEST(an_answer_without_any_niche_is_asked_about)
+{
+	struct done d;
+
+	answers("strategy_goals", "{" THREE "}");
+	answers("strategy_goals", "{" NICHES "," THREE "}");
+	d = run_stage("strategy", run_with(""), VARIANT_NONE);
+	ck_ok(d.rc, &d.e);
+	ck_assert(was_told("strategy_goals", "relevant_niches"));
+	ck_assert_str_eq(niche(&d, 0), "Cafe");
+}
+END_TEST
+
+START_TEST(failed_niches_and_goals_come_from_the_pool_and_say_so)
 {
 	struct done d, again;
 	char *a, *b;
 
-	fails("strategy_niche", FAULT_NOT_CONFIGURED);
 	fails("strategy_goals", FAULT_NOT_CONFIGURED);
 	d = run_stage("strategy", run_with(""), VARIANT_NONE);
 	ck_ok(d.rc, &d.e);
+	ck_assert_int_eq(n_asked(), 1);
 	ck_assert_uint_eq(json_len(plans(&d)), 3);
 	ck_assert(json_get_bool(d.out, "degraded", false));
 	ck_assert(json_get_bool(d.out, "simulated", false));
+	has(warned(&d, "niches_from_pool"), "not_configured");
 	has(warned(&d, "strategies_simulated"), "3 of 3");
 	keeps_schema("strategy", d.out);
 
-	fails("strategy_niche", FAULT_NOT_CONFIGURED);
 	fails("strategy_goals", FAULT_NOT_CONFIGURED);
 	again = run_stage("strategy", run_with(""), VARIANT_NONE);
 	a = json_to_text(d.out);
@@ -278,13 +302,27 @@ START_TEST(failed_goals_come_from_the_pool_and_say_so)
 }
 END_TEST
 
+START_TEST(failed_goals_keep_the_users_niche)
+{
+	struct done d;
+	size_t i;
+
+	fails("strategy_goals", FAULT_SERVER);
+	d = run_stage("strategy", run_with(ALL_GOALS), VARIANT_NONE);
+	ck_ok(d.rc, &d.e);
+	for (i = 0; i < 3; i++)
+		ck_assert_str_eq(niche(&d, i), "Late bakery");
+	ck_assert_ptr_null(warned(&d, "niches_from_pool"));
+	has(warned(&d, "strategies_simulated"), "server");
+}
+END_TEST
+
 START_TEST(missing_strategies_are_asked_for_once_more)	/* K16 */
 {
 	struct done d;
 
-	answers("strategy_niche", NICHES);
-	answers("strategy_goals", "{'strategies':[" PLAN("a") "," PLAN("A ")
-	    "]}");
+	answers("strategy_goals", "{" NICHES ",'strategies':[" PLAN("a") ","
+	    PLAN("A ") "]}");
 	answers("strategy_goals/more", "{'strategies':[" PLAN("b") ","
 	    PLAN("c") "," PLAN("d") "]}");
 	d = run_stage("strategy", run_with(""), VARIANT_NONE);
@@ -293,6 +331,9 @@ START_TEST(missing_strategies_are_asked_for_once_more)	/* K16 */
 	ck_assert_str_eq(audience(&d, 0), "a");
 	ck_assert_str_eq(audience(&d, 2), "c");
 	has(asked("strategy_goals/more")->user, "COUNT: 2\n");
+	has(asked("strategy_goals/more")->user, "Niches: SEVERAL GIVEN");
+	fenced(asked("strategy_goals/more")->user, "niches",
+	    "NICHE: Cafe\nNICHE: Bakery\nNICHE: Bistro");
 	fenced(asked("strategy_goals/more")->user, "have", "a | Cafe | o | v");
 	ck_assert_uint_eq(json_len(d.env.warnings), 0);
 }
@@ -302,15 +343,15 @@ START_TEST(what_is_still_missing_is_filled_from_the_pool)	/* K16 */
 {
 	struct done d;
 
-	answers("strategy_niche", NICHES);
-	answers("strategy_goals", "{'strategies':[" PLAN("a") "," PLAN("b")
-	    "]}");
+	answers("strategy_goals", "{" NICHES ",'strategies':[" PLAN("a") ","
+	    PLAN("b") "]}");
 	fails("strategy_goals/more", FAULT_SERVER);
 	d = run_stage("strategy", run_with(""), VARIANT_NONE);
 	ck_ok(d.rc, &d.e);
 	ck_assert_uint_eq(json_len(plans(&d)), 3);
 	ck_assert_str_eq(audience(&d, 1), "b");
 	has(warned(&d, "strategies_simulated"), "1 of 3");
+	ck_assert_ptr_null(warned(&d, "niches_from_pool"));
 	ck_assert(json_get_bool(d.out, "degraded", false));
 }
 END_TEST
@@ -319,13 +360,25 @@ START_TEST(names_without_target_and_bare_lists_are_understood)
 {
 	struct done d;
 
-	answers("strategy_niche", "['Cafe','  cafe','Bakery']");
 	answers("strategy_goals", "[{'audience':'a','objective':'o','voice':"
 	    "'v','niche':'Bakery'}]");
 	d = run_stage("strategy", run_with("'num_variants':1"), VARIANT_NONE);
 	ck_ok(d.rc, &d.e);
-	ck_assert_str_eq(json_get_str(json_object_array_get_idx(plans(&d), 0),
-	    "target_niche"), "Bakery");
+	ck_assert_str_eq(niche(&d, 0), "Bakery");
+}
+END_TEST
+
+START_TEST(lists_that_are_too_long_are_no_reason_to_ask_again)
+{
+	struct done d;
+
+	answers("strategy_goals", "{'relevant_niches':['1','2','3','4','5',"
+	    "'6','7'],'strategies':[" PLAN("a") "," PLAN("b") "," PLAN("c") ","
+	    PLAN("d") "," PLAN("e") "," PLAN("f") "," PLAN("g") "]}");
+	d = run_stage("strategy", run_with(""), VARIANT_NONE);
+	ck_ok(d.rc, &d.e);
+	ck_assert_int_eq(n_asked(), 1);
+	ck_assert_uint_eq(json_len(plans(&d)), 3);
 }
 END_TEST
 
@@ -473,11 +526,14 @@ stages_exec_case(void)
 	tcase_add_test(tc, a_picture_that_cannot_be_decoded_degrades_without_a_call);
 	tcase_add_test(tc, a_logo_that_was_analysed_before_is_not_asked_about_again);
 	tcase_add_loop_test(tc, cancelling_stops_and_stores_nothing, 0, 4);
-	tcase_add_test(tc, niches_are_found_and_spread);
-	tcase_add_test(tc, a_niche_of_the_users_saves_the_call);
-	tcase_add_test(tc, failed_niches_come_from_the_pool);
-	tcase_add_test(tc, failed_goals_come_from_the_pool_and_say_so);
+	tcase_add_test(tc, niches_and_goals_come_with_one_answer);
+	tcase_add_test(tc, a_niche_of_the_users_is_not_looked_for);
+	tcase_add_test(tc, strategies_that_name_their_niches_have_found_them);
+	tcase_add_test(tc, an_answer_without_any_niche_is_asked_about);
+	tcase_add_test(tc, failed_niches_and_goals_come_from_the_pool_and_say_so);
+	tcase_add_test(tc, failed_goals_keep_the_users_niche);
 	tcase_add_test(tc, missing_strategies_are_asked_for_once_more);
+	tcase_add_test(tc, lists_that_are_too_long_are_no_reason_to_ask_again);
 	tcase_add_test(tc, what_is_still_missing_is_filled_from_the_pool);
 	tcase_add_test(tc, names_without_target_and_bare_lists_are_understood);
 	tcase_add_test(tc, styles_are_asked_for_at_the_same_time);

@@ -75,16 +75,20 @@ END_TEST
 
 /* --- strategy ----------------------------------------------------------- */
 
+/* n_niches 0: they are to be found. */
 static struct rendered
-niches_of(struct context *c)
+strategy_of(struct context *c, int n_niches, const char *have)
 {
+	static char first[] = "FIRSTNICHE", second[] = "SECONDNICHE";
+	struct niches niches = { .item = { first, second }, .n = n_niches };
 	struct vars v = { .n = 0 };
 
-	strategy_niche_vars(&v, conf, c);
-	return rendered("strategy_niches", &v);
+	strategy_vars(&v, conf, c, &niches, 4,
+	    have != NULL ? json(have) : NULL);
+	return rendered("strategy", &v);
 }
 
-START_TEST(the_niche_prompt_knows_brief_task_platform_goals_and_subject)
+START_TEST(niches_are_found_by_brief_task_platform_goals_and_subject)
 {
 	struct context *c = run_with(PICTURE ",'task_type':"
 	    "'1. Product Photography','task_description':'say \\u0022Fresh\\u0022',"
@@ -93,12 +97,16 @@ START_TEST(the_niche_prompt_knows_brief_task_platform_goals_and_subject)
 	struct rendered r;
 
 	gave(c, "image_eval", seen_subject);
-	r = niches_of(c);
+	r = strategy_of(c, 0, NULL);
 	is_hygienic(&r);
 	has(r.system, "market analyst");
 	has(r.system, "plausible for the pictured subject");
 	has(r.system, "must differ");
-	has(r.user, "COUNT: 3\n");
+	has(r.system, "the three niches that fit best");
+	has(r.system, "relevant_niches, a list of the three names");
+	has(r.user, "COUNT: 4\n");
+	has(r.user, "Niches: FIND THREE\n");
+	lacks(r.user, "GIVEN");
 	has(r.user, "Task type: 1. Product Photography");
 	has(r.user, "Platform: Instagram Post\n");
 	fenced(r.both, "brief", "A lemon tart for spring");
@@ -111,10 +119,10 @@ START_TEST(the_niche_prompt_knows_brief_task_platform_goals_and_subject)
 }
 END_TEST
 
-START_TEST(the_niche_prompt_is_silent_about_what_is_absent)
+START_TEST(the_strategy_prompt_is_silent_about_what_is_absent)
 {
 	struct context *c = run_with("'prompt':null");
-	struct rendered r = niches_of(c);
+	struct rendered r = strategy_of(c, 0, NULL);
 
 	is_hygienic(&r);
 	has(r.user, "Task type: N/A");
@@ -130,28 +138,16 @@ START_TEST(a_picture_that_could_not_be_analysed_is_spoken_of_as_such)
 	struct rendered r;
 
 	gave(c, "image_eval", seen_not);
-	r = niches_of(c);
+	r = strategy_of(c, 0, NULL);
 	has(r.user, "\"the subject of the supplied picture\"");
 	lacks(r.user, "SUBJECT:");
 }
 END_TEST
 
-static struct rendered
-goals_of(struct context *c, int n_niches, const char *have)
-{
-	static char first[] = "FIRSTNICHE", second[] = "SECONDNICHE";
-	struct niches niches = { .item = { first, second }, .n = n_niches };
-	struct vars v = { .n = 0 };
-
-	strategy_goal_vars(&v, conf, c, &niches, 4,
-	    have != NULL ? json(have) : NULL);
-	return rendered("strategy_goals", &v);
-}
-
-START_TEST(the_goal_prompt_offers_niches_and_marks_what_is_not_provided)
+START_TEST(given_niches_are_offered_and_what_is_not_provided_is_marked)
 {
 	struct context *c = run_with("'task_description':'\\u0022Half price\\u0022'");
-	struct rendered r = goals_of(c, 2, NULL);
+	struct rendered r = strategy_of(c, 2, NULL);
 
 	is_hygienic(&r);
 	has(r.system, "marketing strategist");
@@ -161,7 +157,8 @@ START_TEST(the_goal_prompt_offers_niches_and_marks_what_is_not_provided)
 	has(r.system, "target_audience, target_niche, target_objective and "
 	    "target_voice");
 	has(r.user, "COUNT: 4\n");
-	has(r.user, "The niches to choose from");
+	has(r.user, "Niches: SEVERAL GIVEN\n");
+	lacks(r.user, "FIND THREE");
 	fenced(r.both, "niches", "NICHE: FIRSTNICHE\nNICHE: SECONDNICHE");
 	fenced(r.both, "brief", "lemon tart");
 	fenced(r.both, "overlay", "Half price");
@@ -178,12 +175,12 @@ END_TEST
 
 START_TEST(complete_goals_are_a_foundation_for_variations)
 {
-	struct rendered r = goals_of(run_with(ALL_GOALS), 1, NULL);
+	struct rendered r = strategy_of(run_with(ALL_GOALS), 1, NULL);
 
 	has(r.system, "insightful variations and refinements");
 	has(r.system, "No plain copies");
 	has(r.user, "Goals set by the client: ALL FOUR SET");
-	has(r.user, "The one niche for all strategies");
+	has(r.user, "Niches: ONE GIVEN\n");
 	lacks(r.user, "not provided");
 	lacks(r.user, "NONE SET");
 	fenced(r.both, "goal_audience", "Night owls");
@@ -195,7 +192,7 @@ END_TEST
 
 START_TEST(partial_goals_are_strong_guidance)
 {
-	struct rendered r = goals_of(run_with("'marketing_goals':{"
+	struct rendered r = strategy_of(run_with("'marketing_goals':{"
 	    "'target_audience':null,'objective':null,'voice':'Dry wit',"
 	    "'niche':null}"), 2, NULL);
 
@@ -209,7 +206,7 @@ END_TEST
 
 START_TEST(strategies_that_are_there_are_shown_when_more_are_asked_for)
 {
-	struct rendered r = goals_of(run_with(""), 2, "[{'target_audience':"
+	struct rendered r = strategy_of(run_with(""), 2, "[{'target_audience':"
 	    "'HAVEAUD','target_niche':'N','target_objective':'O',"
 	    "'target_voice':'V'}]");
 
@@ -383,10 +380,10 @@ stages_prompts_case(void)
 	tcase_add_test(tc, image_eval_asks_for_the_subject_alone_otherwise);
 	tcase_add_test(tc, image_eval_has_one_system_part_for_all_requests);
 	tcase_add_test(tc, logo_eval_looks_at_the_logo_only);
-	tcase_add_test(tc, the_niche_prompt_knows_brief_task_platform_goals_and_subject);
-	tcase_add_test(tc, the_niche_prompt_is_silent_about_what_is_absent);
+	tcase_add_test(tc, niches_are_found_by_brief_task_platform_goals_and_subject);
+	tcase_add_test(tc, the_strategy_prompt_is_silent_about_what_is_absent);
 	tcase_add_test(tc, a_picture_that_could_not_be_analysed_is_spoken_of_as_such);
-	tcase_add_test(tc, the_goal_prompt_offers_niches_and_marks_what_is_not_provided);
+	tcase_add_test(tc, given_niches_are_offered_and_what_is_not_provided_is_marked);
 	tcase_add_test(tc, complete_goals_are_a_foundation_for_variations);
 	tcase_add_test(tc, partial_goals_are_strong_guidance);
 	tcase_add_test(tc, strategies_that_are_there_are_shown_when_more_are_asked_for);
