@@ -163,7 +163,7 @@ class Doctor(Case):
             edit(conf + "/stage_order.yml", "  - style_guide ",
                  "  - style_giude ")
             edit(conf + "/platforms.yml", "width: 1080", "width: -7")
-            edit(conf + "/prompts/strategy_goals.txt", "{{", "{{no_such_thing}} {{")
+            edit(conf + "/prompts/strategy.txt", "{{", "{{no_such_thing}} {{")
             with open(conf + "/schemas/visual_concept.json", "a",
                       encoding="utf-8") as f:
                 f.write("}")
@@ -176,7 +176,7 @@ class Doctor(Case):
                                ("models.yml", "openai/gpt-9"),
                                ("stage_order.yml", "style_giude"),
                                ("platforms.yml", "width: -7"),
-                               ("prompts/strategy_goals.txt", "no_such_thing")):
+                               ("prompts/strategy.txt", "no_such_thing")):
                 path = os.path.join(s.conf, name)
                 where = "%s:%d: " % (path, line_of(path, text))
                 self.assertTrue([f for f in faults if f.startswith(where)],
