@@ -41,7 +41,7 @@
 #include "id.h"
 #include "strbuf.h"
 
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 3
 #define MAX_LIST_PAGE 100
 #define MAX_LIST_TEXT_BYTES 1024	/* to look for in prompts */
 #define LIST_SCAN_ROWS 100000	/* looked at for one page of runs ... */
@@ -400,6 +400,7 @@ struct stage_update {
 	const char *message;
 	const char *output;	/* JSON or NULL */
 	const char *error_message;
+	const char *event_type;	/* NULL: "stage_update" */
 	const char *event_data;	/* JSON object of the event; NULL: no event */
 };
 
@@ -443,7 +444,11 @@ enum err_code store_list_outputs(struct store *st, const char *job_id,
     struct lane_output_list *out, struct err *e);
 void lane_output_list_release(struct lane_output_list *l);
 
-/* How a job ends. Only COMPLETED and FAILED; cancelling is store_cancel_run. */
+struct refinement_end;		/* derived.h */
+struct caption_end;
+
+/* How a job ends. Only COMPLETED and FAILED; cancelling is store_cancel_run
+ * and store_cancel_derived. */
 struct job_end {
 	enum state state;
 	const char *error_message;	/* NULL when COMPLETED */
@@ -454,12 +459,17 @@ struct job_end {
 	bool simulated;
 	const struct stage_update *updates;	/* written before the end: stages skipped */
 	int n_updates;
-	const char *event_type;	/* "run_complete" or "run_error" */
+	const char *event_type;	/* "run_complete", "run_error", "caption_complete" ... */
 	const char *event_data;	/* JSON object */
+	/* Of what is not a run, the one of the job's kind: */
+	const struct refinement_end *refinement;
+	const struct caption_end *caption;
+	int noise;		/* enum noise; of an assessment */
 };
 
 /*
- * Fenced: end the job and its run, as one unit: open stages become FAILED
+ * Fenced: end the job and what it is about (its run, refinement, caption or
+ * noise check), as one unit: open stages become FAILED
  * with error_message, cost_nano is summed from the ledger, the terminal event
  * is the last one.  Errors: ERR_LOST, ERR_CANCELLED.
  */

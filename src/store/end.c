@@ -1,5 +1,6 @@
 /*
- * How a job ends, and its run with it: finished, cancelled, or given up.
+ * How a job ends, and what it is about with it (its run, or a row of derived.c):
+ * finished, cancelled, or given up.
  *
  * Whichever comes first wins.  Each change of a state is one UPDATE that names
  * the state it leaves, and none leaves a terminal one; stages, counters, cost
@@ -11,9 +12,12 @@
 
 #include <assert.h>
 
+#include "derived.h"
+
 /* The end of a job, as the three ways to it have in common. */
 struct ending {
 	const char *job_id, *run_id;
+	const char *kind, *subject_id;
 	enum state from, to;	/* of the job */
 	const char *message;	/* NULL when COMPLETED */
 	const struct job_end *end;	/* NULL: not by a finish */
@@ -116,7 +120,7 @@ end_calls(struct db *db, const struct ending *x, struct err *e)
 
 /* All but the event. A job that is no run's own leaves the run alone. */
 static enum err_code
-end_all(struct db *db, const struct ending *x, const char *kind, struct err *e)
+end_all(struct db *db, const struct ending *x, struct err *e)
 {
 	enum err_code rc;
 
@@ -125,9 +129,12 @@ end_all(struct db *db, const struct ending *x, const char *kind, struct err *e)
 		rc = stages_close(db, x->job_id, x->message, x->now_ms, e);
 	if (rc == ERR_OK)
 		rc = end_job(db, x, e);
-	if (rc == ERR_OK && strcmp(kind, "generation") == 0)
-		rc = end_run(db, x, e);
-	return rc;
+	if (rc != ERR_OK)
+		return rc;
+	if (strcmp(x->kind, KIND_GENERATION) == 0)
+		return end_run(db, x, e);
+	return derived_end(db, x->kind, x->subject_id, x->to, x->message,
+	    x->end, x->now_ms, e);
 }
 
 /* --- finish --------------------------------------------------------------- */
@@ -139,43 +146,30 @@ struct finish {
 };
 
 static enum err_code
-read_kind(struct db *db, const char *job_id, char **out, struct err *e)
-{
-	static const char sql[] = "SELECT kind FROM jobs WHERE id = ?1";
-	struct db_rows *r = NULL;
-	enum err_code rc;
-	bool found;
-
-	rc = db_first(db, sql, DB_ARGS(db_s(job_id)), &r, &found, e);
-	if (rc == ERR_OK && !found)
-		rc = err_set(e, ERR_NOT_FOUND, "there is no such job");
-	if (rc == ERR_OK)
-		*out = db_text_copy(r, 0);
-	db_done(r);
-	return rc;
-}
-
-static enum err_code
 finish_unit(struct db *db, void *arg, struct err *e)
 {
 	struct finish *f = arg;
-	struct ending x = { f->ref->job_id, f->ref->run_id, STATE_RUNNING,
-	    f->end->state, f->end->error_message, f->end, f->now_ms };
-	char *kind = NULL;
+	struct ending x = { .job_id = f->ref->job_id, .run_id = f->ref->run_id,
+	    .from = STATE_RUNNING, .to = f->end->state,
+	    .message = f->end->error_message, .end = f->end,
+	    .now_ms = f->now_ms };
+	struct job_subject subject = { NULL, NULL };
 	enum err_code rc;
 	int i;
 
 	rc = job_check_fence(db, f->ref, e);
 	if (rc == ERR_OK)
-		rc = read_kind(db, f->ref->job_id, &kind, e);
+		rc = job_read_subject(db, f->ref->job_id, &subject, e);
+	x.kind = subject.kind;
+	x.subject_id = subject.id;
 	for (i = 0; i < f->end->n_updates && rc == ERR_OK; i++)
 		rc = stage_write(db, f->ref, &f->end->updates[i], f->now_ms, e);
 	if (rc == ERR_OK)
-		rc = end_all(db, &x, kind, e);
+		rc = end_all(db, &x, e);
 	if (rc == ERR_OK)
 		rc = event_append(db, f->ref->run_id, f->end->event_type,
 		    f->end->event_data, f->now_ms, e);
-	free(kind);
+	job_subject_release(&subject);
 	return rc;
 }
 
@@ -227,13 +221,15 @@ static enum err_code
 cancel_open_run(struct db *db, const struct cancel *c, struct err *e)
 {
 	char job_id[ID_MAX] = "";
-	struct ending x = { job_id, c->run_id, STATE_FAILED, STATE_CANCELLED,
-	    c->message, NULL, c->now_ms };
+	struct ending x = { .job_id = job_id, .run_id = c->run_id,
+	    .kind = KIND_GENERATION, .subject_id = c->run_id,
+	    .to = STATE_CANCELLED, .message = c->message,
+	    .now_ms = c->now_ms };
 	enum err_code rc;
 
 	rc = find_open_job(db, c->run_id, job_id, &x.from, e);
 	if (rc == ERR_OK)
-		rc = end_all(db, &x, "generation", e);
+		rc = end_all(db, &x, e);
 	if (rc == ERR_OK)
 		rc = event_append_error(db, c->run_id, "cancelled", c->message,
 		    c->now_ms, e);
@@ -275,6 +271,90 @@ store_cancel_run(struct store *st, const char *owner, const char *run_id,
 	if (rc == ERR_OK) {
 		*outcome = c.outcome;
 		*was = c.was;
+	}
+	return rc;
+}
+
+/* --- cancelling what is not a run ----------------------------------------- */
+
+struct derived_cancel {
+	const char *owner, *kind, *id, *message;
+	int64_t now_ms;
+	enum cancel_outcome outcome;
+	enum state was;
+	char run_id[ID_MAX];
+};
+
+/* The latest job about it; it is open as long as the row is. */
+static enum err_code
+read_subject_job(struct db *db, const struct derived_cancel *c,
+    struct job *out, struct err *e)
+{
+	static const char sql[] =
+	    "SELECT " JOB_COLUMNS " FROM jobs WHERE subject_id = ?1"
+	    " AND kind = ?2 AND (?3 IS NULL OR owner = ?3)"
+	    " ORDER BY created_ms DESC LIMIT 1";
+	struct db_rows *r = NULL;
+	enum err_code rc;
+	bool found;
+
+	rc = db_first(db, sql, DB_ARGS(db_s(c->id), db_s(c->kind),
+	    db_s(c->owner)), &r, &found, e);
+	if (rc == ERR_OK && !found)
+		rc = err_set(e, ERR_NOT_FOUND, "there is no such %s", c->kind);
+	if (rc == ERR_OK)
+		rc = job_from_row(r, out, e);
+	db_done(r);
+	return rc;
+}
+
+static enum err_code
+cancel_derived_unit(struct db *db, void *arg, struct err *e)
+{
+	struct derived_cancel *c = arg;
+	struct ending x = { .kind = c->kind, .subject_id = c->id,
+	    .to = STATE_CANCELLED, .message = c->message,
+	    .now_ms = c->now_ms };
+	struct job job;
+	enum err_code rc;
+
+	memset(&job, 0, sizeof(job));
+	rc = read_subject_job(db, c, &job, e);
+	if (rc != ERR_OK)
+		goto out;
+	copy_id(c->run_id, job.run_id);
+	c->was = job.state;
+	c->outcome = CANCEL_WAS_TERMINAL;
+	if (state_is_terminal(job.state))
+		goto out;
+	c->outcome = CANCEL_DONE;
+	x.job_id = job.id;
+	x.run_id = job.run_id;
+	x.from = job.state;
+	rc = end_all(db, &x, e);
+	if (rc == ERR_OK)
+		rc = derived_tell_end(db, &job, "cancelled", STATE_CANCELLED,
+		    c->message, c->now_ms, e);
+out:
+	job_release(&job);
+	return rc;
+}
+
+enum err_code
+store_cancel_derived(struct store *st, const char *owner, const char *kind,
+    const char *id, const char *message, int64_t now_ms,
+    enum cancel_outcome *outcome, enum state *was, char run_id[ID_MAX],
+    struct err *e)
+{
+	struct derived_cancel c = { .owner = owner, .kind = kind, .id = id,
+	    .message = message, .now_ms = now_ms };
+	enum err_code rc;
+
+	rc = store_write(st, cancel_derived_unit, &c, e);
+	if (rc == ERR_OK) {
+		*outcome = c.outcome;
+		*was = c.was;
+		copy_id(run_id, c.run_id);
 	}
 	return rc;
 }
@@ -332,15 +412,20 @@ static enum err_code
 give_up(struct db *db, const struct job *j, const struct expiry *x,
     struct err *e)
 {
-	struct ending end = { j->id, j->run_id, STATE_RUNNING, STATE_FAILED,
-	    x->message, NULL, x->now_ms };
+	struct ending end = { .job_id = j->id, .run_id = j->run_id,
+	    .kind = j->kind, .subject_id = j->subject_id,
+	    .from = STATE_RUNNING, .to = STATE_FAILED, .message = x->message,
+	    .now_ms = x->now_ms };
 	enum err_code rc;
 
-	rc = end_all(db, &end, j->kind, e);
-	if (rc == ERR_OK)
-		rc = event_append_error(db, j->run_id, "interrupted",
+	rc = end_all(db, &end, e);
+	if (rc != ERR_OK)
+		return rc;
+	if (strcmp(j->kind, KIND_GENERATION) == 0)
+		return event_append_error(db, j->run_id, "interrupted",
 		    x->message, x->now_ms, e);
-	return rc;
+	return derived_tell_end(db, j, "interrupted", STATE_FAILED,
+	    x->message, x->now_ms, e);
 }
 
 static enum err_code

@@ -8,6 +8,7 @@
  *   writer.c       the one thread that writes: group commit
  *   checkpoint.c   the thread that moves the log back
  *   submit.c run.c list.c job.c end.c stage.c ledger.c event.c process.c
+ *   derived.c refinement.c caption.c
  *                  the statements, by what they are about
  *
  * A unit is a function that runs in the writer thread, inside a transaction,
@@ -216,6 +217,42 @@ enum err_code job_count_move(struct db *db, enum state from, enum state to,
 enum err_code job_check_fence(struct db *db, const struct job_ref *ref,
     struct err *e);
 
+/* What a job is about. */
+struct job_subject {
+	char *kind, *id;	/* owned */
+};
+
+enum err_code job_read_subject(struct db *db, const char *job_id,
+    struct job_subject *out, struct err *e);
+void job_subject_release(struct job_subject *s);
+/* A new job and its planned stages. */
+struct job_plan {
+	const char *job_id, *run_id, *subject_id, *kind, *owner;
+	const struct planned_stage *stages;
+	int n_stages;
+	int priority;
+	int64_t created_ms, deadline_after_ms;
+};
+
+enum err_code job_insert(struct db *db, const struct job_plan *p,
+    struct err *e);
+
+/* first answers to keys; the body may be made in the unit */
+struct kept {
+	enum submit_outcome outcome;
+	int http_status;
+	char *body;		/* owned; NULL unless SUBMIT_REPLAY */
+};
+
+void kept_release(struct kept *k);
+/* Who inserts the key owns the submission: *is_new. Else *out is what was
+ * kept with it, or a mismatch. The key goes with the run. */
+enum err_code key_take(struct db *db, const struct idempotency *idem,
+    const char *run_id, int64_t now_ms, bool *is_new, struct kept *out,
+    struct err *e);
+void kept_give(struct kept *k, enum submit_outcome *outcome,
+    int *replay_status, char **replay_body);
+
 /* stages */
 enum err_code stage_write(struct db *db, const struct job_ref *ref,
     const struct stage_update *u, int64_t now_ms, struct err *e);
@@ -233,5 +270,28 @@ enum err_code event_append(struct db *db, const char *run_id, const char *type,
 /* The run_error that the store itself tells; type as in error_details. */
 enum err_code event_append_error(struct db *db, const char *run_id,
     const char *type, const char *message, int64_t now_ms, struct err *e);
+
+/* derived: refinements, captions and noise checks */
+struct derived;
+
+void derived_release(struct derived *d);
+/* ERR_NOT_FOUND; ERR_CONFLICT with the status it has instead. */
+enum err_code run_check_completed(struct db *db, const char *owner,
+    const char *run_id, struct err *e);
+/* PENDING to RUNNING; nothing when it has begun already. */
+enum err_code derived_begin(struct db *db, const struct job *j, int64_t now_ms,
+    struct err *e);
+/* The row of a job that ends. end: NULL when it is not finished but given up
+ * or cancelled. */
+enum err_code derived_end(struct db *db, const char *kind,
+    const char *subject_id, enum state to, const char *message,
+    const struct job_end *end, int64_t now_ms, struct err *e);
+/* Sum the ledger into the row, if it has ended. */
+enum err_code derived_sum(struct db *db, const char *kind,
+    const char *subject_id, struct err *e);
+/* The terminal event that the store itself tells; type as in error_details. */
+enum err_code derived_tell_end(struct db *db, const struct job *j,
+    const char *type, enum state to, const char *message, int64_t now_ms,
+    struct err *e);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include <limits.h>
 
+#include "derived.h"
 #include "xalloc.h"
 
 #define FEW_OWNERS 64		/* that are compared one by one */
@@ -48,6 +49,71 @@ job_release(struct job *j)
 	free(j->owner);
 	free(j->lease_holder);
 	memset(j, 0, sizeof(*j));
+}
+
+enum err_code
+job_read_subject(struct db *db, const char *job_id, struct job_subject *out,
+    struct err *e)
+{
+	static const char sql[] =
+	    "SELECT kind, subject_id FROM jobs WHERE id = ?1";
+	struct db_rows *r = NULL;
+	enum err_code rc;
+	bool found;
+
+	rc = db_first(db, sql, DB_ARGS(db_s(job_id)), &r, &found, e);
+	if (rc == ERR_OK && !found)
+		rc = err_set(e, ERR_NOT_FOUND, "there is no such job");
+	if (rc == ERR_OK) {
+		out->kind = db_text_copy(r, 0);
+		out->id = db_text_copy(r, 1);
+	}
+	db_done(r);
+	return rc;
+}
+
+void
+job_subject_release(struct job_subject *s)
+{
+	free(s->kind);
+	free(s->id);
+	memset(s, 0, sizeof(*s));
+}
+
+static enum err_code
+insert_stages(struct db *db, const struct job_plan *p, struct err *e)
+{
+	static const char sql[] =
+	    "INSERT INTO stages (job_id, name, ord, status)"
+	    " VALUES (?1, ?2, ?3, 'PENDING')";
+	enum err_code rc = ERR_OK;
+	int i;
+
+	for (i = 0; i < p->n_stages && rc == ERR_OK; i++)
+		rc = db_run(db, sql, DB_ARGS(db_s(p->job_id),
+		    db_s(p->stages[i].name), db_d(p->stages[i].order)),
+		    NULL, e);
+	return rc;
+}
+
+enum err_code
+job_insert(struct db *db, const struct job_plan *p, struct err *e)
+{
+	static const char sql[] =
+	    "INSERT INTO jobs (id, run_id, subject_id, kind, owner, state,"
+	    " priority, due_ms, created_ms, deadline_after_ms)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, 'PENDING', ?6, ?7, ?7, ?8)";
+	enum err_code rc;
+
+	rc = db_run(db, sql, DB_ARGS(db_s(p->job_id), db_s(p->run_id),
+	    db_s(p->subject_id), db_s(p->kind), db_s(p->owner),
+	    db_i(p->priority), db_i(p->created_ms),
+	    db_i(p->deadline_after_ms)), NULL, e);
+	if (rc == ERR_OK)
+		rc = insert_stages(db, p, e);
+	if (rc == ERR_OK)
+		rc = job_count_move(db, STATE__COUNT, STATE_PENDING, e);
+	return rc;
 }
 
 static bool
@@ -306,9 +372,11 @@ claim_unit(struct db *db, void *arg, struct err *e)
 	rc = find_best(db, c->now_ms, &best, e);
 	if (rc == ERR_OK && best.id[0] != '\0')
 		rc = take(db, best.id, c, e);
-	if (rc == ERR_OK && c->found && strcmp(c->job.kind, "generation") == 0)
-		rc = run_begin(db, c->job.run_id, c->now_ms, e);
-	return rc;
+	if (rc != ERR_OK || !c->found)
+		return rc;
+	if (strcmp(c->job.kind, KIND_GENERATION) == 0)
+		return run_begin(db, c->job.run_id, c->now_ms, e);
+	return derived_begin(db, &c->job, c->now_ms, e);
 }
 
 /* A runner that is only asking takes nobody's turn to write. */
@@ -484,6 +552,28 @@ store_get_run_job(struct store *st, const char *run_id, struct job *out,
 	    " ORDER BY created_ms DESC LIMIT 1";
 
 	return read_job(st, sql, run_id, out, e);
+}
+
+enum err_code
+store_get_subject_job(struct store *st, const char *kind,
+    const char *subject_id, struct job *out, struct err *e)
+{
+	static const char refinement[] =
+	    "SELECT " JOB_COLUMNS " FROM jobs WHERE subject_id = ?1"
+	    " AND kind = 'refinement' ORDER BY created_ms DESC LIMIT 1";
+	static const char caption[] =
+	    "SELECT " JOB_COLUMNS " FROM jobs WHERE subject_id = ?1"
+	    " AND kind = 'caption' ORDER BY created_ms DESC LIMIT 1";
+	static const char assessment[] =
+	    "SELECT " JOB_COLUMNS " FROM jobs WHERE subject_id = ?1"
+	    " AND kind = 'assessment' ORDER BY created_ms DESC LIMIT 1";
+	const char *sql = refinement;
+
+	if (strcmp(kind, KIND_CAPTION) == 0)
+		sql = caption;
+	else if (strcmp(kind, KIND_ASSESSMENT) == 0)
+		sql = assessment;
+	return read_job(st, sql, subject_id, out, e);
 }
 
 enum err_code

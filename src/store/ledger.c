@@ -13,6 +13,7 @@
 
 #include <assert.h>
 
+#include "derived.h"
 #include "xalloc.h"
 
 static const char *const call_names[] = {
@@ -165,6 +166,22 @@ sum_ended_run(struct db *db, const char *run_id, struct err *e)
 	return rc;
 }
 
+/* What the call was made for, if it has ended. */
+static enum err_code
+sum_subject(struct db *db, const struct call_place *p, struct err *e)
+{
+	struct job_subject s = { NULL, NULL };
+	enum err_code rc;
+
+	rc = job_read_subject(db, p->job_id, &s, e);
+	if (rc == ERR_OK && strcmp(s.kind, KIND_GENERATION) == 0)
+		rc = sum_ended_run(db, p->run_id, e);
+	else if (rc == ERR_OK)
+		rc = derived_sum(db, s.kind, s.id, e);
+	job_subject_release(&s);
+	return rc;
+}
+
 static enum err_code
 settle_unit(struct db *db, void *arg, struct err *e)
 {
@@ -181,7 +198,7 @@ settle_unit(struct db *db, void *arg, struct err *e)
 	if (rc == ERR_OK && changed)
 		rc = run_touch(db, p.run_id, e);
 	if (rc == ERR_OK)
-		rc = sum_ended_run(db, p.run_id, e);
+		rc = sum_subject(db, &p, e);
 	place_free(&p);
 	return rc;
 }

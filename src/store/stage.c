@@ -190,8 +190,8 @@ stage_write(struct db *db, const struct job_ref *ref,
 	if (has_ended(u->status))
 		rc = stage_sum(db, ref->job_id, u->name, NULL, e);
 	if (rc == ERR_OK && u->event_data != NULL)
-		rc = event_append(db, ref->run_id, "stage_update",
-		    u->event_data, now_ms, e);
+		rc = event_append(db, ref->run_id, u->event_type != NULL ?
+		    u->event_type : "stage_update", u->event_data, now_ms, e);
 	else if (rc == ERR_OK)
 		rc = run_touch(db, ref->run_id, e);
 	return rc;

@@ -10,14 +10,8 @@
 
 #include <assert.h>
 
+#include "derived.h"
 #include "xalloc.h"
-
-/* What is known about a key, and the answer that was kept with it. */
-struct kept {
-	enum submit_outcome outcome;
-	int http_status;
-	char *body;		/* owned; NULL unless SUBMIT_REPLAY */
-};
 
 struct submission {
 	const struct new_run *nr;
@@ -25,7 +19,7 @@ struct submission {
 	struct kept kept;
 };
 
-static void
+void
 kept_release(struct kept *k)
 {
 	free(k->body);
@@ -63,7 +57,7 @@ find_key(struct db *db, const struct idempotency *idem, struct kept *out,
 
 static enum err_code
 insert_key(struct db *db, const struct idempotency *idem,
-    const struct run *run, bool *is_new, struct err *e)
+    const char *run_id, int64_t now_ms, bool *is_new, struct err *e)
 {
 	static const char sql[] =
 	    "INSERT INTO idempotency"
@@ -76,9 +70,25 @@ insert_key(struct db *db, const struct idempotency *idem,
 
 	rc = db_run(db, sql, DB_ARGS(db_s(idem->owner), db_s(idem->route),
 	    db_s(idem->key), db_s(idem->fingerprint), db_i(idem->http_status),
-	    db_i(run->created_ms), db_s(idem->body), db_s(run->id)), &changes,
-	    e);
+	    db_i(now_ms), db_s(idem->body), db_s(run_id)), &changes, e);
 	*is_new = changes == 1;
+	return rc;
+}
+
+enum err_code
+key_take(struct db *db, const struct idempotency *idem, const char *run_id,
+    int64_t now_ms, bool *is_new, struct kept *out, struct err *e)
+{
+	enum err_code rc;
+
+	kept_release(out);
+	out->outcome = SUBMIT_NEW;
+	*is_new = true;
+	if (idem == NULL)
+		return ERR_OK;
+	rc = insert_key(db, idem, run_id, now_ms, is_new, e);
+	if (rc == ERR_OK && !*is_new)
+		rc = find_key(db, idem, out, e);
 	return rc;
 }
 
@@ -100,35 +110,6 @@ insert_run(struct db *db, const struct run *run, struct err *e)
 }
 
 static enum err_code
-insert_job(struct db *db, const struct new_run *nr, struct err *e)
-{
-	static const char sql[] =
-	    "INSERT INTO jobs (id, run_id, subject_id, kind, owner, state,"
-	    " priority, due_ms, created_ms, deadline_after_ms)"
-	    " VALUES (?1, ?2, ?2, 'generation', ?3, 'PENDING', ?4, ?5, ?5, ?6)";
-
-	return db_run(db, sql, DB_ARGS(db_s(nr->job_id), db_s(nr->run->id),
-	    db_s(nr->run->owner), db_i(nr->priority),
-	    db_i(nr->run->created_ms), db_i(nr->deadline_after_ms)), NULL, e);
-}
-
-static enum err_code
-insert_stages(struct db *db, const struct new_run *nr, struct err *e)
-{
-	static const char sql[] =
-	    "INSERT INTO stages (job_id, name, ord, status)"
-	    " VALUES (?1, ?2, ?3, 'PENDING')";
-	enum err_code rc = ERR_OK;
-	int i;
-
-	for (i = 0; i < nr->n_stages && rc == ERR_OK; i++)
-		rc = db_run(db, sql, DB_ARGS(db_s(nr->job_id),
-		    db_s(nr->stages[i].name), db_d(nr->stages[i].order)),
-		    NULL, e);
-	return rc;
-}
-
-static enum err_code
 count_run(struct db *db, const struct run *run, struct err *e)
 {
 	static char none[] = "";
@@ -144,30 +125,26 @@ submit_unit(struct db *db, void *arg, struct err *e)
 {
 	struct submission *s = arg;
 	const struct new_run *nr = s->nr;
-	enum err_code rc = ERR_OK;
+	const struct job_plan plan = { nr->job_id, nr->run->id, nr->run->id,
+	    KIND_GENERATION, nr->run->owner, nr->stages, nr->n_stages,
+	    nr->priority, nr->run->created_ms, nr->deadline_after_ms };
+	enum err_code rc;
 	bool is_new = true;
 
-	kept_release(&s->kept);
-	s->kept.outcome = SUBMIT_NEW;
-	if (s->idem != NULL)
-		rc = insert_key(db, s->idem, nr->run, &is_new, e);
-	if (rc == ERR_OK && !is_new)
-		return find_key(db, s->idem, &s->kept, e);
+	rc = key_take(db, s->idem, nr->run->id, nr->run->created_ms, &is_new,
+	    &s->kept, e);
+	if (rc != ERR_OK || !is_new)
+		return rc;
+	rc = insert_run(db, nr->run, e);
 	if (rc == ERR_OK)
-		rc = insert_run(db, nr->run, e);
-	if (rc == ERR_OK)
-		rc = insert_job(db, nr, e);
-	if (rc == ERR_OK)
-		rc = insert_stages(db, nr, e);
+		rc = job_insert(db, &plan, e);
 	if (rc == ERR_OK)
 		rc = count_run(db, nr->run, e);
-	if (rc == ERR_OK)
-		rc = job_count_move(db, STATE__COUNT, STATE_PENDING, e);
 	return rc;
 }
 
-static void
-give_kept(struct kept *k, enum submit_outcome *outcome, int *replay_status,
+void
+kept_give(struct kept *k, enum submit_outcome *outcome, int *replay_status,
     char **replay_body)
 {
 	*outcome = k->outcome;
@@ -189,7 +166,7 @@ store_submit_run(struct store *st, const struct new_run *nr,
 	assert(strlen(nr->run->id) < ID_MAX && strlen(nr->job_id) < ID_MAX);
 	rc = store_write(st, submit_unit, &s, e);
 	if (rc == ERR_OK)
-		give_kept(&s.kept, outcome, replay_status, replay_body);
+		kept_give(&s.kept, outcome, replay_status, replay_body);
 	kept_release(&s.kept);
 	return rc;
 }
@@ -208,7 +185,7 @@ store_find_idempotency(struct store *st, const struct idempotency *idem,
 		rc = find_key(db, idem, &kept, e);
 	store_return(st, db);
 	if (rc == ERR_OK)
-		give_kept(&kept, outcome, replay_status, replay_body);
+		kept_give(&kept, outcome, replay_status, replay_body);
 	kept_release(&kept);
 	return rc;
 }

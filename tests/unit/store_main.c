@@ -12,6 +12,7 @@ Suite *file_suite(void);
 Suite *list_suite(void);
 Suite *power_suite(void);
 Suite *follow_suite(void);
+Suite *derived_suite(void);
 
 int
 main(void)
@@ -29,6 +30,7 @@ main(void)
 	srunner_add_suite(sr, list_suite());
 	srunner_add_suite(sr, power_suite());
 	srunner_add_suite(sr, follow_suite());
+	srunner_add_suite(sr, derived_suite());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);

@@ -136,6 +136,10 @@ sql_run(const char *sql)
 	sqlite3_close(conn);
 }
 
+/* An event of the run itself. */
+#define OWN								\
+	"(json_extract(data, '$.job_id') IS NULL"			\
+	" AND json_extract(data, '$.caption_id') IS NULL)"
 #define TERMINAL "('COMPLETED', 'FAILED', 'CANCELLED')"
 #define RUN_NUMBERS							\
 	"SELECT owner, status, mode, COALESCE(platform_name, ''), count(*)" \
@@ -174,20 +178,49 @@ static const struct {
 	  " (SELECT run_id FROM jobs)" },
 	{ "a run that ended has not one terminal event",
 	  "SELECT count(*) FROM runs r WHERE (status IN " TERMINAL ") <>"
-	  " (SELECT count(*) FROM events WHERE run_id = r.id"
+	  " (SELECT count(*) FROM events WHERE run_id = r.id AND " OWN
 	  "  AND type IN ('run_complete', 'run_error'))" },
 	{ "the terminal event is not the last, or tells another end",
 	  "SELECT count(*) FROM runs r JOIN events e ON e.run_id = r.id"
-	  " AND e.type IN ('run_complete', 'run_error')"
-	  " WHERE e.seq <> r.last_seq OR"
+	  " AND " OWN " AND e.type IN ('run_complete', 'run_error')"
+	  " WHERE e.seq <> (SELECT max(seq) FROM events WHERE run_id = r.id"
+	  "  AND " OWN ") OR"
 	  " (e.type = 'run_complete') <> (r.status = 'COMPLETED')" },
 	{ "a stage runs in a job that ended",
 	  "SELECT count(*) FROM stages s JOIN jobs j ON j.id = s.job_id"
 	  " WHERE s.status = 'RUNNING' AND j.state IN " TERMINAL },
 	{ "a run that ended does not cost what the ledger says",
 	  "SELECT count(*) FROM runs r WHERE status IN " TERMINAL
-	  " AND cost_nano <> (SELECT COALESCE(sum(cost_nano), 0)"
-	  "  FROM model_calls WHERE run_id = r.id)" },
+	  " AND cost_nano <> (SELECT COALESCE(sum(c.cost_nano), 0)"
+	  "  FROM jobs j JOIN model_calls c ON c.job_id = j.id"
+	  "  WHERE j.run_id = r.id AND j.kind = 'generation')" },
+	{ "a refinement or caption and its job disagree",
+	  "SELECT count(*) FROM (SELECT id, status FROM refinements"
+	  "  UNION ALL SELECT id, status FROM captions) d"
+	  " JOIN jobs j ON j.subject_id = d.id AND j.kind <> 'assessment'"
+	  " WHERE NOT (d.status = j.state"
+	  "  OR (d.status = 'RUNNING' AND j.state = 'PENDING'))" },
+	{ "a refinement or caption does not cost what the ledger says",
+	  "SELECT count(*) FROM (SELECT id, status, cost_nano FROM refinements"
+	  "  UNION ALL SELECT id, status, cost_nano FROM captions) d"
+	  " WHERE status IN " TERMINAL
+	  " AND cost_nano <> (SELECT COALESCE(sum(c.cost_nano), 0)"
+	  "  FROM jobs j JOIN model_calls c ON c.job_id = j.id"
+	  "  WHERE j.subject_id = d.id)" },
+	{ "a refinement that ended has not one terminal event",
+	  "SELECT count(*) FROM refinements d WHERE (status IN " TERMINAL ")"
+	  " <> (SELECT count(*) FROM events WHERE run_id = d.run_id"
+	  "  AND json_extract(data, '$.job_id') = d.id"
+	  "  AND type IN ('run_complete', 'run_error'))" },
+	{ "a caption that ended has not one terminal event",
+	  "SELECT count(*) FROM captions d WHERE (status IN " TERMINAL ")"
+	  " <> (SELECT count(*) FROM events WHERE run_id = d.run_id"
+	  "  AND json_extract(data, '$.caption_id') = d.id"
+	  "  AND type IN ('caption_complete', 'caption_error'))" },
+	{ "two noise checks of a refinement wait or run",
+	  "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE kind = 'assessment'"
+	  " AND state IN ('PENDING', 'RUNNING') GROUP BY subject_id"
+	  " HAVING count(*) > 1)" },
 	{ "a stage that ended does not cost what the ledger says",
 	  "SELECT count(*) FROM stages s"
 	  " WHERE status IN ('COMPLETED', 'FAILED', 'SKIPPED')"
