@@ -44,8 +44,11 @@ struct stage_env {
 	struct pixels *pixels;
 	const struct call_scope *scope;
 	const char *run_id;
+	const char *job_id;
 	const char *run_dir;	/* absolute, for pixels */
 	int run_dirfd;
+	const char *work_dir;	/* this job's scratch files, relative to run_dir;
+				 * made when it is first needed */
 	int variant;		/* or VARIANT_NONE */
 	int64_t started_ms;	/* Unix time the stage was told to have begun:
 				 * the same for all its variants */
@@ -53,13 +56,32 @@ struct stage_env {
 	struct json_object *warnings;	/* array, through stage_warn() */
 	char *message;		/* told instead of the usual sentence; NULL */
 	char *soft_error;	/* error_message told with COMPLETED; NULL */
+	struct json_object *failure;	/* through stage_fail(); NULL */
 	bool simulated;		/* a simulated provider answered */
+	/* The executor's own: */
+	enum err_code (*tell_step)(struct stage_env *env, const char *step,
+	    const char *message, struct err *e);
+	void *tell_arg;
 };
 
 /* {stage, variant_index?, code, message} in the run's warnings. The stage's
  * name is filled in by the executor. */
 void stage_warn(struct stage_env *env, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/*
+ * What people can do about a failure that the stage is about to return:
+ * kept with the job as {error_type, user_message, suggestion, is_retryable}.
+ * The message is a sentence with its full stop. The last call counts.
+ */
+void stage_fail(struct stage_env *env, const char *error_type,
+    const char *user_message, const char *suggestion, bool is_retryable);
+/*
+ * Tell people of a step within the stage, as an event of its own, where the
+ * kind of job has such events (captions); nothing elsewhere. Lost steps are
+ * not told again. Fails only when the job must stop.
+ */
+enum err_code stage_step(struct stage_env *env, const char *step,
+    const char *message, struct err *e);
 /* A model_note for call requests: arg is the stage_env. */
 void stage_note(void *env, const char *code, const char *message);
 

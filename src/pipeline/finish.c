@@ -21,6 +21,7 @@
  * When a job has ended, the answers kept in files and the stages' scratch files
  * go: what was worth keeping has been copied out of them.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -31,22 +32,6 @@
 #include "log.h"
 #include "xalloc.h"
 
-#define FILE_MODE 0640
-#define OUTPUT_DIRECTORY "data/runs/%s"
-
-/* What the end writes, gathered from the job's own thread. */
-struct ending {
-	struct json_object *inputs;
-	struct json_object *outputs;	/* stage -> what it gave */
-	struct json_object *warnings;
-	struct call_list calls;
-	struct stage_list stages;
-	bool complete;		/* all of the above is there */
-	struct json_object *metadata;
-	bool simulated;
-	bool file_written;
-};
-
 static void
 ending_release(struct ending *x)
 {
@@ -56,6 +41,8 @@ ending_release(struct ending *x)
 	json_object_put(x->metadata);
 	call_list_release(&x->calls);
 	stage_list_release(&x->stages);
+	while (x->n_texts > 0)
+		free(x->texts[--x->n_texts]);
 }
 
 /* --- gathering ------------------------------------------------------------ */
@@ -132,9 +119,9 @@ gather(struct work *k, struct ending *x, struct err *e)
 	int i, v;
 
 	x->simulated = k->simulated;
-	if (k->run.inputs == NULL)
-		return err_set(e, ERR_SYSTEM, "the run could not be loaded");
-	rc = context_init(&c, k->run.inputs, e);
+	if (k->inputs == NULL)
+		return err_set(e, ERR_SYSTEM, "the job could not be loaded");
+	rc = context_init(&c, k->inputs, e);
 	if (rc != ERR_OK)
 		return rc;
 	x->inputs = json_object_get(c.inputs);
@@ -179,43 +166,77 @@ show_update(struct stage_list *l, const struct stage_update *u)
 
 /* --- files ---------------------------------------------------------------- */
 
-static enum err_code
-write_file(struct work *k, struct ending *x, struct err *e)
+/* Is the file one of those calls' answers? They are named by row. */
+static bool
+is_answer_of(const char *name, const struct call_list *calls)
 {
-	enum err_code rc;
-	int64_t wall_ms;
-	char *text;
+	size_t len;
+	int i;
 
-	if (!x->complete || k->run_dirfd < 0)
-		return err_set(e, ERR_SYSTEM, "there is nothing to write");
-	wall_ms = clock_now_ms() - k->run.started_ms;
-	json_object_put(x->metadata);
-	x->metadata = results_metadata(x->inputs, x->outputs, x->warnings,
-	    &x->calls, &x->stages, wall_ms > 0 ? wall_ms : 0, x->simulated);
-	text = json_to_pretty_text(x->metadata);
-	if (strlen(text) > METADATA_MAX_BYTES)
-		rc = err_set(e, ERR_TOO_LARGE,
-		    "the results are larger than %d bytes",
-		    METADATA_MAX_BYTES);
-	else
-		rc = file_replace(k->run_dirfd, METADATA_FILE, text,
-		    strlen(text), FILE_MODE, e);
-	free(text);
-	x->file_written = rc == ERR_OK;
-	return rc;
+	for (i = 0; i < calls->n; i++) {
+		len = strlen(calls->rows[i].id);
+		if (strncmp(name, calls->rows[i].id, len) == 0 &&
+		    name[len] == '.')
+			return true;
+	}
+	return false;
 }
 
 static void
-clean_up(struct work *k)
+remove_answers(struct work *k, const struct call_list *calls)
+{
+	struct err e = ERR_INIT;
+	struct dirent *d;
+	DIR *list;
+	int fd = -1;
+
+	if (file_open_dir(k->run_dirfd, CALLS_DIR, &fd, &e) != ERR_OK)
+		return;
+	list = fdopendir(fd);
+	if (list == NULL) {
+		close(fd);
+		return;
+	}
+	for (d = readdir(list); d != NULL; d = readdir(list))
+		if (is_answer_of(d->d_name, calls))
+			unlinkat(fd, d->d_name, 0);
+	closedir(list);
+}
+
+/* Everything, since no other job of the run is there to need it. */
+static void
+remove_all(struct work *k)
 {
 	struct err e = ERR_INIT;
 
-	if (k->run_dirfd < 0)
-		return;
 	/* Last of all the directories by which leftovers are recognised. */
 	file_remove_temporaries(k->run_dirfd);
 	if (file_remove_tree(k->run_dirfd, CALLS_DIR, &e) != ERR_OK ||
 	    file_remove_tree(k->run_dirfd, SCRATCH_DIR, &e) != ERR_OK)
+		log_debug("scratch files left, ignoring", "run=%s error=%s",
+		    k->job->run_id, log_quote(e.msg));
+}
+
+/*
+ * Other jobs of the run may be at work: then only what is known to be this
+ * one's goes, and the rest with the leftovers (runner) once none is open.
+ */
+static void
+clean_up(struct work *k, const struct ending *x)
+{
+	struct err e = ERR_INIT;
+	bool open = true;
+
+	if (k->run_dirfd < 0)
+		return;
+	if (store_run_is_open(k->shop->store, k->job->run_id, &open, &e) ==
+	    ERR_OK && !open) {
+		remove_all(k);
+		return;
+	}
+	remove_answers(k, &x->calls);
+	if (strcmp(k->work_dir, SCRATCH_DIR) != 0 &&
+	    file_remove_tree(k->run_dirfd, k->work_dir, &e) != ERR_OK)
 		log_debug("scratch files left, ignoring", "run=%s error=%s",
 		    k->job->run_id, log_quote(e.msg));
 }
@@ -270,84 +291,39 @@ put_back(struct work *k, const struct err *why, struct err *e)
 
 /* --- the end in the store ------------------------------------------------- */
 
-static char *
-error_event(const char *message, const char *type, const char *stage)
-{
-	struct json_object *o, *details;
-	char *text;
-
-	details = json_object_new_object();
-	json_put_str(details, "type", type);
-	if (stage != NULL)
-		json_put_str(details, "stage", stage);
-	o = json_object_new_object();
-	json_put_str(o, "error_message", message);
-	json_put_obj(o, "error_details", details);
-	json_put_obj(o, "timestamp", json_new_time(clock_now_ms()));
-	text = json_to_text(o);
-	json_object_put(o);
-	return text;
-}
-
-static void
-end_describe(const struct work *k, const struct ending *x,
-    struct job_end *end, char **brand_kit, char **warnings)
-{
-	struct json_object *kit = NULL;
-
-	if (json_get_bool(x->inputs, "apply_branding", false))
-		kit = results_brand_kit(x->inputs, x->outputs);
-	*brand_kit = kit != NULL ? json_to_text(kit) : NULL;
-	*warnings = x->warnings != NULL ? json_to_text(x->warnings) : NULL;
-	json_object_put(kit);
-	end->brand_kit = *brand_kit;
-	end->warnings = *warnings;
-	end->simulated = x->simulated;
-	end->output_directory = xasprintf(OUTPUT_DIRECTORY, k->job->run_id);
-	if (x->file_written)
-		end->metadata_path = xasprintf(OUTPUT_DIRECTORY "/%s",
-		    k->job->run_id, METADATA_FILE);
-}
-
 /* Write the end; what the store answers decides what became of the job. */
 static enum job_outcome
-end_write(struct work *k, struct ending *x, struct job_end *end,
-    enum state *ended_as, struct err *e)
+end_write(struct work *k, struct ending *x, enum state *ended_as,
+    struct err *e)
 {
-	char *brand_kit = NULL, *warnings = NULL;
 	struct err why = ERR_INIT;
-	enum job_outcome outcome;
 	enum err_code rc;
 	int tries = 0;
 
-	end_describe(k, x, end, &brand_kit, &warnings);
+	x->end.simulated = x->simulated;
 	do
-		rc = store_finish(k->shop->store, &k->ref, end,
+		rc = store_finish(k->shop->store, &k->ref, &x->end,
 		    clock_now_ms(), &why);
 	while (rc != ERR_OK && work_try_again(k, &tries, &why));
 	if (rc == ERR_OK) {
 		if (k->shop->on_event != NULL)
 			k->shop->on_event(k->shop->on_event_arg,
 			    k->job->run_id);
-		clean_up(k);
-		*ended_as = end->state;
-		outcome = JOB_ENDED;
-	} else if (rc == ERR_CANCELLED || rc == ERR_LOST) {
-		if (rc == ERR_CANCELLED) {
-			clean_up(k);
-			*ended_as = STATE_CANCELLED;
-		}
-		if (e != NULL)
-			*e = why;
-		outcome = JOB_GONE;
-	} else {
-		outcome = put_back(k, &why, e);
+		if (k->kind->after != NULL)
+			k->kind->after(k);
+		clean_up(k, x);
+		*ended_as = x->end.state;
+		return JOB_ENDED;
 	}
-	free((char *)end->output_directory);
-	free((char *)end->metadata_path);
-	free(brand_kit);
-	free(warnings);
-	return outcome;
+	if (rc != ERR_CANCELLED && rc != ERR_LOST)
+		return put_back(k, &why, e);
+	if (rc == ERR_CANCELLED) {
+		clean_up(k, x);
+		*ended_as = STATE_CANCELLED;
+	}
+	if (e != NULL)
+		*e = why;
+	return JOB_GONE;
 }
 
 /*
@@ -383,33 +359,25 @@ end_steps(struct work *k, struct job_end *end, struct stage_update *updates,
 	free(skipped);
 }
 
-/* cause: the step that made it fail; -1: none. */
 static enum job_outcome
-end_failed(struct work *k, struct ending *x, const char *message,
-    const char *type, int cause, enum state *ended_as, struct err *e)
+end_failed(struct work *k, struct ending *x, const struct failure *why,
+    enum state *ended_as, struct err *e)
 {
 	struct stage_update updates[MAX_STAGES];
-	struct job_end end = { .state = STATE_FAILED };
 	enum job_outcome outcome;
-	struct err ignored = ERR_INIT;
-	char *data;
 	int i;
 
-	end_steps(k, &end, updates, message, cause);
-	for (i = 0; i < end.n_updates; i++)
+	x->end.state = STATE_FAILED;
+	x->end.noise = NOISE_UNKNOWN;
+	end_steps(k, &x->end, updates, why->message, why->cause);
+	for (i = 0; i < x->end.n_updates; i++)
 		show_update(&x->stages, &updates[i]);
-	/* What was reached is worth a file, but not another failure. */
-	write_file(k, x, &ignored);
-	data = error_event(message, type,
-	    cause >= 0 ? k->steps[cause].stage->name : NULL);
-	end.error_message = message;
-	end.updates = updates;
-	end.event_type = "run_error";
-	end.event_data = data;
-	outcome = end_write(k, x, &end, ended_as, e);
-	for (i = 0; i < end.n_updates; i++)
+	x->end.error_message = why->message;
+	x->end.updates = updates;
+	k->kind->fail(k, x, why);
+	outcome = end_write(k, x, ended_as, e);
+	for (i = 0; i < x->end.n_updates; i++)
 		update_release(&updates[i]);
-	free(data);
 	return outcome;
 }
 
@@ -423,7 +391,8 @@ end_fatal(struct work *k, struct ending *x, enum state *ended_as,
 
 	message = xasprintf("%s did not work: %s", s->stage->title,
 	    s->error != NULL ? s->error : "no reason was given");
-	outcome = end_failed(k, x, message, "failed", k->fatal, ended_as, e);
+	outcome = end_failed(k, x, &(struct failure){ message, "failed",
+	    k->fatal }, ended_as, e);
 	free(message);
 	return outcome;
 }
@@ -447,8 +416,8 @@ end_trouble(struct work *k, struct ending *x, const struct err *why,
 	else
 		message = xasprintf("%s did not work, because what had been "
 		    "stored of the run before cannot be read any more.", what);
-	outcome = end_failed(k, x, message, "failed", k->stop_at, ended_as,
-	    e);
+	outcome = end_failed(k, x, &(struct failure){ message, "failed",
+	    k->stop_at }, ended_as, e);
 	if (outcome == JOB_ENDED && e != NULL)
 		*e = *why;
 	free(message);
@@ -465,12 +434,14 @@ end_timeout(struct work *k, struct ending *x, enum state *ended_as,
 
 	seconds = (k->time_limit_ms + 500) / 1000;
 	if (seconds >= 120)
-		message = xasprintf("The run was stopped because it reached "
-		    "its time limit of %d minutes.", (int)(seconds / 60));
+		message = xasprintf("%s was stopped because it reached its "
+		    "time limit of %d minutes.", k->kind->noun,
+		    (int)(seconds / 60));
 	else
-		message = xasprintf("The run was stopped because it reached "
-		    "its time limit of %d seconds.", (int)seconds);
-	outcome = end_failed(k, x, message, "timeout", -1, ended_as, e);
+		message = xasprintf("%s was stopped because it reached its "
+		    "time limit of %d seconds.", k->kind->noun, (int)seconds);
+	outcome = end_failed(k, x, &(struct failure){ message, "timeout",
+	    -1 }, ended_as, e);
 	free(message);
 	return outcome;
 }
@@ -479,41 +450,25 @@ static enum job_outcome
 end_completed(struct work *k, struct ending *x, enum state *ended_as,
     struct err *e)
 {
-	struct job_end end = { .state = STATE_COMPLETED };
 	struct err why = ERR_INIT;
-	enum job_outcome outcome;
-	struct json_object *view;
-	char *text;
 
-	if (write_file(k, x, &why) != ERR_OK) {
-		if (why.code == ERR_FULL)
-			return put_back(k, &why, e);
-		text = xasprintf("The results could not be written: %s",
-		    why.msg);
-		outcome = end_failed(k, x, text, "failed", -1, ended_as, e);
-		free(text);
-		return outcome;
-	}
-	view = results_view(k->job->run_id, state_name(STATE_COMPLETED),
-	    x->metadata, NULL);
-	text = json_to_text(view);
-	json_object_put(view);
-	end.event_type = "run_complete";
-	end.event_data = text;
-	outcome = end_write(k, x, &end, ended_as, e);
-	free(text);
-	return outcome;
+	x->end.state = STATE_COMPLETED;
+	x->end.noise = NOISE_UNKNOWN;
+	if (k->kind->complete(k, x, &why) == ERR_OK)
+		return end_write(k, x, ended_as, e);
+	if (why.code == ERR_FULL)
+		return put_back(k, &why, e);
+	return end_failed(k, x, &(struct failure){ why.msg, "failed", -1 },
+	    ended_as, e);
 }
 
-/* The user does not want it any more; what was reached is kept. */
 static enum job_outcome
 end_cancelled(struct work *k, struct ending *x, enum state *ended_as,
     struct err *e)
 {
-	struct err ignored = ERR_INIT;
-
-	write_file(k, x, &ignored);
-	clean_up(k);
+	if (k->kind->cancelled != NULL)
+		k->kind->cancelled(k, x);
+	clean_up(k, x);
 	*ended_as = STATE_CANCELLED;
 	if (e != NULL)
 		*e = k->stop_why;
@@ -625,7 +580,8 @@ finish_unloaded(struct work *k, const char *message, enum state *ended_as,
 
 	*ended_as = STATE_RUNNING;
 	text = xasprintf("The job cannot be carried out: %s", message);
-	outcome = end_failed(k, &x, text, "failed", -1, ended_as, e);
+	outcome = end_failed(k, &x, &(struct failure){ text, "failed", -1 },
+	    ended_as, e);
 	free(text);
 	ending_release(&x);
 	return outcome;

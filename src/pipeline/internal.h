@@ -16,6 +16,7 @@
  *   job.c        walking the plan
  *   look.c       one stage of it, looked at only
  *   finish.c     how a job ends
+ *   kind.c       what differs between kinds of jobs; kind_*.c: each of them
  *   results.c    the documents a run leaves; view.c: what is shown of them
  */
 #ifndef CHURNS_PIPELINE_INTERNAL_H
@@ -24,6 +25,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "derived.h"
 #include "executor.h"
 #include "results.h"
 
@@ -34,9 +36,12 @@
 #define PUT_BACK_MIN_MS 2000	/* a job put back is due again after this ... */
 #define PUT_BACK_MAX_MS 60000	/* ... up to this, longer the older the job is */
 #define TROUBLE_MIN_MS 5000	/* the same after trouble of our own, then ... */
+#define MAX_END_TEXTS 24
 #define TROUBLE_GROWTH 4	/* ... so many times as long */
-#define CALLS_DIR "calls"	/* in the run's directory: answers as they came */
-#define SCRATCH_DIR "work"	/* in the run's directory: stages' own files */
+/* In the run's directory, for all its jobs: */
+#define CALLS_DIR "calls"	/* answers as they came, named by ledger row */
+#define SCRATCH_DIR "work"	/* stages' own files; in it, a directory for each
+				 * job that is not the run's own */
 
 /* --- executor.c ----------------------------------------------------------- */
 
@@ -126,7 +131,10 @@ struct step {
 	struct record of[MAX_VARIANTS];
 };
 
+struct job_kind;
+
 struct work {
+	const struct job_kind *kind;
 	struct executor *x;
 	const struct workshop *shop;
 	const struct job *job;
@@ -137,6 +145,12 @@ struct work {
 	int64_t time_limit_ms;	/* of this job, for telling people */
 
 	struct run run;
+	/* What the job is about, if it is not the run: one of them. */
+	struct refinement refinement;
+	struct caption caption;
+	const char *inputs;	/* JSON, of whichever it is; NULL: not loaded */
+	int64_t began_ms;	/* when the first claim began it */
+	char *work_dir;		/* relative to run_dir */
 	char *run_dir;
 	int run_dirfd;		/* -1: none yet */
 	struct call_scope scope;
@@ -250,6 +264,79 @@ enum job_outcome finish_job(struct work *k, enum state *ended_as,
 /* End it FAILED although it could not even be loaded. */
 enum job_outcome finish_unloaded(struct work *k, const char *message,
     enum state *ended_as, struct err *e);
+
+/* What the end of a job is made of, gathered by the job's own thread. */
+struct ending {
+	struct json_object *inputs;
+	struct json_object *outputs;	/* stage -> what it gave */
+	struct json_object *warnings;
+	struct call_list calls;
+	struct stage_list stages;
+	bool complete;		/* all of the above is there */
+	bool simulated;
+	struct json_object *metadata;	/* of a generation, once written */
+	struct job_end end;	/* what is about to be stored */
+	struct refinement_end refinement;
+	struct caption_end caption;
+	/* Texts that end points to; free()d with it. */
+	char *texts[MAX_END_TEXTS];
+	int n_texts;
+};
+
+/* Keep a text until the ending is released; returns it. NULL is fine. */
+const char *ending_keep(struct ending *x, char *text);
+/* The same of a JSON value, which is taken over. */
+const char *ending_keep_json(struct ending *x, struct json_object *o);
+int64_t ending_cost_nano(const struct ending *x);	/* of this job's calls */
+
+/* --- kind.c ---------------------------------------------------------------- */
+
+/* Why a job failed. */
+struct failure {
+	const char *message;	/* a sentence */
+	const char *type;	/* "failed", "timeout" ... */
+	int cause;		/* the step; -1: none */
+};
+
+/* What differs between the kinds of jobs. */
+struct job_kind {
+	const char *name;	/* jobs.kind */
+	const char *noun;	/* for people: "The run" */
+	/* Read the rows it is about: inputs, began_ms. */
+	enum err_code (*load)(struct work *k, struct err *e);
+	/* Before the first step of a first claim; NULL: nothing is told. */
+	enum err_code (*announce)(struct work *k, struct err *e);
+	/* The event of a step's update: its type, or NULL when there is none;
+	 * *data is malloc()ed. told: the output, or NULL. */
+	const char *(*tell)(const struct work *k, const struct stage_update *u,
+	    struct json_object *told, char **data);
+	/* A step within a stage; NULL: not told. */
+	enum err_code (*tell_step)(struct work *k, const char *step,
+	    const char *message, struct err *e);
+	/* Fill x->end for COMPLETED and write the files that belong to it.
+	 * ERR_FULL: later perhaps; others: the job fails with e. */
+	enum err_code (*complete)(struct work *k, struct ending *x,
+	    struct err *e);
+	/* Fill x->end for FAILED; what was reached may be written, too. */
+	void (*fail)(struct work *k, struct ending *x,
+	    const struct failure *why);
+	/* Somebody else has ended it CANCELLED; NULL: nothing to do. */
+	void (*cancelled)(struct work *k, struct ending *x);
+	/* The end is stored: what is derived from rows; NULL. */
+	void (*after)(struct work *k);
+};
+
+extern const struct job_kind kind_generation, kind_refinement, kind_caption,
+    kind_assessment;
+
+/* NULL: nobody here knows it. */
+const struct job_kind *kind_find(const char *name);
+/* {error_message, error_details {type, stage}, timestamp} of a run_error. */
+struct json_object *kind_error(const struct work *k,
+    const struct failure *why);
+/* The stage_update event; both times null where the kind has none. */
+struct json_object *kind_stage_update(const struct stage_update *u,
+    struct json_object *told, bool times);
 
 /* --- results.c ------------------------------------------------------------ */
 

@@ -222,6 +222,16 @@ segment_end(const struct work *k, int first)
 	return at;
 }
 
+/* Nothing has been told of it yet. */
+static enum err_code
+announce(struct work *k, struct err *e)
+{
+	if (k->kind->announce == NULL || k->n_steps == 0 ||
+	    k->steps[0].status != STAGE_PENDING)
+		return ERR_OK;
+	return k->kind->announce(k, e);
+}
+
 static void
 walk(struct work *k)
 {
@@ -231,6 +241,10 @@ walk(struct work *k)
 
 	if (k->fatal < 0)
 		check_models(k);
+	if (k->fatal < 0 && work_may_go_on(k) == ERR_OK)
+		rc = announce(k, &e);
+	if (rc != ERR_OK)
+		work_stop(k, -1, &e);
 	for (at = 0; at < k->n_steps && k->fatal < 0; at = last + 1) {
 		last = at;
 		if (work_may_go_on(k) != ERR_OK)

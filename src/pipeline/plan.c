@@ -8,6 +8,7 @@
  *     an adaptation prompt) passes through style_adaptation, half a number
  *     before prompt_assembly.
  *   - In refinements, conditional_stage stands for the kind of edit asked for.
+ *   - A noise check of a refinement is one step of its own.
  *
  * A plan is a pure function of order, table and inputs: the API stores it with
  * the run, the runner makes the same one again.
@@ -19,6 +20,7 @@
 #define ADAPTATION "style_adaptation"
 #define ADAPTATION_BEFORE "prompt_assembly"
 #define CONDITIONAL "conditional_stage"
+#define NOISE_CHECK "noise_assessment"
 #define RECIPE "STYLE_RECIPE"
 
 static const struct {
@@ -105,16 +107,17 @@ resolve_edit(const struct executor *x, const struct context *c,
 	return ERR_OK;
 }
 
+/* The one stage of that name as the plan's next step. */
 static enum err_code
-add_adaptation(const struct executor *x, struct plan *p, double order,
-    const struct context *c, struct err *e)
+add_named(const struct executor *x, struct plan *p, const char *name,
+    double order, const struct context *c, struct err *e)
 {
 	const struct stage *stage;
 
-	stage = stage_find(x->table, x->n_table, ADAPTATION);
+	stage = stage_find(x->table, x->n_table, name);
 	if (stage == NULL)
 		return err_set(e, ERR_INVALID,
-		    "this installation cannot carry out %s yet", ADAPTATION);
+		    "this installation cannot carry out %s yet", name);
 	return add_step(p, stage, order, c, e);
 }
 
@@ -133,6 +136,12 @@ plan_make(const struct executor *x, const struct json_object *inputs,
 	enum err_code rc;
 	int i;
 
+	if (context_str(&c, "assessment") != NULL) {
+		rc = add_named(x, &plan, NOISE_CHECK, 1, &c, e);
+		if (rc == ERR_OK)
+			*out = plan;
+		return rc;
+	}
 	for (i = 0; i < x->n; i++) {
 		stage = x->stages[i];
 		if (strcmp(stage->name, CONDITIONAL) == 0) {
@@ -142,7 +151,7 @@ plan_make(const struct executor *x, const struct json_object *inputs,
 		}
 		if (strcmp(stage->name, ADAPTATION_BEFORE) == 0 &&
 		    wants_adaptation(&c)) {
-			rc = add_adaptation(x, &plan, i + 0.5, &c, e);
+			rc = add_named(x, &plan, ADAPTATION, i + 0.5, &c, e);
 			if (rc != ERR_OK)
 				return rc;
 		}

@@ -104,44 +104,12 @@ step_told(const struct work *k, int at)
 		json_put_obj(told, key, list_of_variants(k, s));
 		return told;
 	}
-	if (s->whole.output != NULL)
+	if (s->whole.ok && s->whole.output != NULL)
 		json_parse(s->whole.output, strlen(s->whole.output), &whole,
 		    NULL);
 	copy_member(told, key, whole);
 	json_object_put(whole);
 	return told;
-}
-
-/* A number that clients see: 4, and 4.5 where a step was put in between. */
-static void
-put_order(struct json_object *o, double order)
-{
-	if (order == (double)(int)order)
-		json_put_int(o, "stage_order", (int)order);
-	else
-		json_put_num(o, "stage_order", order);
-}
-
-static char *
-event_text(const struct stage_update *u, struct json_object *told)
-{
-	struct json_object *o;
-	char *text;
-
-	o = json_object_new_object();
-	json_put_str(o, "stage_name", u->name);
-	put_order(o, u->order);
-	json_put_str(o, "status", stage_status_name(u->status));
-	json_put_obj(o, "started_at", json_new_time(u->started_ms));
-	json_put_obj(o, "completed_at", json_new_time(u->completed_ms));
-	json_put_obj(o, "duration_seconds", u->duration_ms < 0 ? NULL :
-	    json_new_seconds(u->duration_ms));
-	json_put_str(o, "message", u->message);
-	json_put_obj(o, "output_data", json_object_get(told));
-	json_put_str(o, "error_message", u->error_message);
-	text = json_to_text(o);
-	json_object_put(o);
-	return text;
 }
 
 void
@@ -151,6 +119,7 @@ update_make(const struct work *k, int at, enum stage_status status,
 	const struct step *s = &k->steps[at];
 	struct json_object *told = NULL;
 	struct stage_update u = { .duration_ms = -1 };
+	char *data = NULL;
 
 	u.name = s->stage->name;
 	u.order = s->order;
@@ -174,7 +143,8 @@ update_make(const struct work *k, int at, enum stage_status status,
 	} else if (status == STAGE_FAILED) {
 		u.error_message = xstrdup(reason != NULL ? reason : s->error);
 	}
-	u.event_data = event_text(&u, told);
+	u.event_type = k->kind->tell(k, &u, told, &data);
+	u.event_data = data;
 	json_object_put(told);
 	*out = u;
 }

@@ -93,6 +93,29 @@ stage_note(void *env, const char *code, const char *message)
 	warn_once(env, code, message);
 }
 
+void
+stage_fail(struct stage_env *env, const char *error_type,
+    const char *user_message, const char *suggestion, bool is_retryable)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_str(o, "error_type", error_type);
+	json_put_str(o, "user_message", user_message);
+	json_put_str(o, "suggestion", suggestion);
+	json_put_bool(o, "is_retryable", is_retryable);
+	json_object_put(env->failure);
+	env->failure = o;
+}
+
+enum err_code
+stage_step(struct stage_env *env, const char *step, const char *message,
+    struct err *e)
+{
+	if (env->tell_step == NULL)
+		return ERR_OK;
+	return env->tell_step(env, step, message, e);
+}
+
 struct json_object *
 warning_new(const char *stage, int variant, const char *code,
     const char *message)

@@ -101,10 +101,12 @@ keep_output(struct record *r, const struct json_object *output, struct err *e)
 	return ERR_OK;
 }
 
-/* The attempt failed: the error, and the record lists show for it. */
+/* The attempt failed: the error, and the record lists show for it; of a
+ * per-run stage what it said about its failure. */
 static void
-keep_failure(struct attempt *a, const struct stage *stage,
-    const struct context *c, const struct err *why)
+keep_failure(struct attempt *a, const struct stage_env *env,
+    const struct stage *stage, const struct context *c,
+    const struct err *why)
 {
 	struct json_object *shown;
 	struct err ignored = ERR_INIT;
@@ -114,6 +116,8 @@ keep_failure(struct attempt *a, const struct stage *stage,
 	    err_code_name(why->code));
 	free(a->record.output);
 	a->record.output = NULL;
+	if (stage->scope == STAGE_PER_RUN)
+		keep_output(&a->record, env->failure, &ignored);
 	if (stage->failed == NULL || stage->scope != STAGE_PER_VARIANT)
 		return;
 	shown = stage->failed(c, why);
@@ -150,8 +154,19 @@ scope_of(const struct work *k)
 	return scope;
 }
 
+static enum err_code
+tell_step(struct stage_env *env, const char *step, const char *message,
+    struct err *e)
+{
+	struct work *k = env->tell_arg;
+
+	if (k->kind->tell_step == NULL || k->looking)
+		return ERR_OK;
+	return k->kind->tell_step(k, step, message, e);
+}
+
 static void
-env_fill(struct stage_env *env, const struct work *k, int at,
+env_fill(struct stage_env *env, struct work *k, int at,
     const struct context *c, const struct call_scope *scope)
 {
 	memset(env, 0, sizeof(*env));
@@ -162,6 +177,10 @@ env_fill(struct stage_env *env, const struct work *k, int at,
 	env->pixels = k->shop->pixels;
 	env->scope = scope;
 	env->run_id = k->job->run_id;
+	env->job_id = k->job->id;
+	env->work_dir = k->work_dir;
+	env->tell_step = tell_step;
+	env->tell_arg = k;
 	env->run_dir = k->run_dir;
 	env->run_dirfd = k->run_dirfd;
 	env->variant = c->variant;
@@ -201,7 +220,7 @@ step_attempt(struct work *k, int at, const struct context *c,
 		rc = keep_output(&out->record, output, &why);
 	out->record.ok = rc == ERR_OK;
 	if (rc != ERR_OK)
-		keep_failure(out, stage, c, &why);
+		keep_failure(out, &env, stage, c, &why);
 	keep_warnings(out, &env, stage, &why);
 	out->record.ended_ms = clock_now_ms();
 	out->simulated = env.simulated;
@@ -212,6 +231,7 @@ step_attempt(struct work *k, int at, const struct context *c,
 out:
 	json_object_put(output);
 	json_object_put(env.warnings);
+	json_object_put(env.failure);
 	free(env.message);
 	free(env.soft_error);
 	return rc;

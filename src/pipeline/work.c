@@ -181,7 +181,7 @@ work_context(struct work *k, int at, int variant, struct context *out,
 	char *text;
 	int i;
 
-	rc = context_init(&c, k->run.inputs, e);
+	rc = context_init(&c, k->inputs, e);
 	for (i = 0; i < at && rc == ERR_OK; i++) {
 		text = output_for(k, i, variant);
 		if (text != NULL)
@@ -271,7 +271,7 @@ load_plan(struct work *k, struct err *e)
 	enum err_code rc;
 	int i;
 
-	rc = context_init(&c, k->run.inputs != NULL ? k->run.inputs : "", e);
+	rc = context_init(&c, k->inputs != NULL ? k->inputs : "", e);
 	if (rc != ERR_OK)
 		return err_set(e, ERR_INVALID,
 		    "the stored request cannot be read");
@@ -290,6 +290,17 @@ load_plan(struct work *k, struct err *e)
 	return ERR_OK;
 }
 
+static void
+forget_rows(struct work *k)
+{
+	run_release(&k->run);
+	refinement_release(&k->refinement);
+	caption_release(&k->caption);
+	memset(&k->run, 0, sizeof(k->run));
+	k->inputs = NULL;
+	k->began_ms = 0;
+}
+
 static enum err_code
 load_rows(struct work *k, struct lane_output_list *outputs,
     struct stage_list *stages, struct err *e)
@@ -298,10 +309,8 @@ load_rows(struct work *k, struct lane_output_list *outputs,
 	enum err_code rc;
 	int n = 0;
 
-	rc = store_get_run(st, NULL, k->job->run_id, &k->run, e);
-	if (rc != ERR_OK)
-		return rc;
-	if (!k->looking)
+	rc = k->kind->load(k, e);
+	if (rc == ERR_OK && !k->looking)
 		rc = store_calls_unknown(st, &k->ref, clock_now_ms(), &n, e);
 	if (rc == ERR_OK)
 		rc = store_list_outputs(st, k->job->id, outputs, e);
@@ -311,10 +320,9 @@ load_rows(struct work *k, struct lane_output_list *outputs,
 		return ERR_OK;
 	lane_output_list_release(outputs);
 	stage_list_release(stages);
-	run_release(&k->run);
+	forget_rows(k);
 	memset(outputs, 0, sizeof(*outputs));
 	memset(stages, 0, sizeof(*stages));
-	memset(&k->run, 0, sizeof(k->run));
 	return rc;
 }
 
@@ -356,6 +364,11 @@ work_init(struct work *k, struct executor *x, const struct workshop *shop,
 	k->ref.fence = job->fence;
 	k->time_limit_ms = job->deadline_ms - job->started_ms;
 	k->attempts = job->attempts;
+	k->kind = kind_find(job->kind);
+	if (k->kind == NULL)	/* refused, but its channel is a run's */
+		k->kind = &kind_generation;
+	k->work_dir = strcmp(job->kind, KIND_GENERATION) == 0 ?
+	    xstrdup(SCRATCH_DIR) : xasprintf(SCRATCH_DIR "/%s", job->id);
 	k->run_dirfd = -1;
 	k->stop_at = -1;
 	k->fatal = -1;
@@ -436,6 +449,7 @@ work_release(struct work *k)
 	if (k->run_dirfd >= 0)
 		close(k->run_dirfd);
 	free(k->run_dir);
-	run_release(&k->run);
+	free(k->work_dir);
+	forget_rows(k);
 	pthread_mutex_destroy(&k->lock);
 }

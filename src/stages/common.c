@@ -155,9 +155,12 @@ result_note(struct stage_env *env, const struct call_result *r)
 static enum err_code
 make_work_dir(const struct stage_env *env, struct err *e)
 {
-	if (mkdirat(env->run_dirfd, WORK_DIR, WORK_MODE) < 0 && errno != EEXIST)
-		return err_set_errno(e, ERR_SYSTEM, errno, "%s", WORK_DIR);
-	return ERR_OK;
+	char *dir = xasprintf("%s/%s", env->run_dir, env->work_dir);
+	enum err_code rc;
+
+	rc = file_make_dirs(dir, WORK_MODE, e);
+	free(dir);
+	return rc;
 }
 
 /* Is the scaled picture there and readable? */
@@ -197,7 +200,7 @@ picture_prepare(struct stage_env *env, const char *in, const char *name,
 	enum err_code rc;
 
 	memset(&p, 0, sizeof(p));
-	snprintf(p.path, sizeof(p.path), "%s/%s.%s", WORK_DIR, name,
+	snprintf(p.path, sizeof(p.path), "%s/%s.%s", env->work_dir, name,
 	    png ? "png" : "jpg");
 	p.mime = png ? "image/png" : "image/jpeg";
 	if (!picture_is_there(env, &p)) {

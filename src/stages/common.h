@@ -32,7 +32,6 @@
 #define MAX_ALT_CHARS 160
 #define DEFAULT_VARIANTS 3
 #define ABSENT "N/A"		/* a task or platform that is not known */
-#define WORK_DIR "work"		/* in the run's directory; all but the pictures */
 #define RUN_PATH_MAX 160	/* bytes of a path relative to it */
 
 /* --- text.c: words ------------------------------------------------------ */
@@ -165,7 +164,7 @@ struct picture {
 };
 
 /*
- * Scale in (relative to the run's directory) into work/NAME.EXT unless that is
+ * Scale in (relative to the run's directory) into WORK_DIR/NAME.EXT unless that is
  * there already; so lanes and later lives of the job use the same bytes.
  * ERR_INVALID: it cannot be read. Otherwise as stops_job().
  */

@@ -420,6 +420,7 @@ run_stage(const char *name, const struct context *c, int variant)
 	d.env.run_id = RUN_ID;
 	d.env.run_dir = run_dir;
 	d.env.run_dirfd = run_dirfd;
+	d.env.work_dir = "work";
 	d.env.variant = variant;
 	d.env.started_ms = T0;
 	d.rc = stage_named(name)->exec(&d.env, &lane, &d.out, &d.e);
