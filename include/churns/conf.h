@@ -85,6 +85,7 @@ struct settings {
 	enum sendfile_mode api_sendfile;
 	char *api_sendfile_prefix;
 	char **cors_origins;	/* NULL-terminated; "*." is one part of a name */
+	char **api_operators;	/* NULL-terminated addresses and networks (net.h) */
 
 	int runner_max_jobs;	/* executed at once */
 	int runner_max_lanes;	/* lane threads for all jobs together */

@@ -266,11 +266,32 @@ enum err_code model_image(struct model *m, const struct call_scope *scope,
 enum err_code model_available(const struct model *m, enum purpose_id p,
     struct err *e);
 
+/* What failures in a row have led to. */
+enum circuit {
+	CIRCUIT_CLOSED,		/* nothing: requests go out */
+	CIRCUIT_HALF_OPEN,	/* one at a time, until one succeeds */
+	CIRCUIT_OPEN		/* none for a while */
+};
+
 struct provider_stats {
 	const char *name;
 	int64_t calls, errors, in_flight, waiting, paused_until_ms;
+	enum circuit circuit;
 };
 /* Fills at most max rows; returns how many there are. */
 int model_get_stats(struct model *m, struct provider_stats *out, int max);
+
+/* What this process has had from one model of one provider. */
+struct model_tally {
+	const char *provider, *model;	/* live as long as the configuration */
+	int64_t sent, in_flight;	/* wire requests */
+	int64_t answered, unknown;	/* how they were settled, or ... */
+	int64_t failed[FAULT__COUNT];
+	int64_t cost_nano;
+	/* as the ledger has them */
+	int64_t prompt, completion, cached, reasoning, image_in, image_out;
+};
+/* The same for pairs of provider and model that were asked at all. */
+int model_get_tallies(struct model *m, struct model_tally *out, int max);
 
 #endif

@@ -239,6 +239,10 @@ enum err_code store_list_runs(struct store *st, const struct run_query *q,
     struct run_page *out, struct err *e);
 void run_page_release(struct run_page *p);
 
+/* How many runs there are of each status, of all owners, from the counters. */
+enum err_code store_count_runs(struct store *st, int64_t out[STATE__COUNT],
+    struct err *e);
+
 /* --- stages ---------------------------------------------------------------- */
 
 enum stage_status { STAGE_PENDING, STAGE_RUNNING, STAGE_COMPLETED,

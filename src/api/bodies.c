@@ -14,12 +14,25 @@
 
 #define BODY_CHUNK 65536
 
-static enum err_code
-body_ended(const struct request *r, int64_t got, int last, struct err *e)
+/* The next bytes, as body_reader has it. */
+static int
+read_some(struct request *r, char *chunk)
 {
-	if (last < 0 || (r->content_length >= 0 && got != r->content_length))
+	int n = r->read_body(r->read_arg, chunk, BODY_CHUNK);
+
+	if (n > 0)
+		r->body_bytes += n;
+	return n;
+}
+
+static enum err_code
+body_ended(const struct request *r, int last, struct err *e)
+{
+	if (last < 0 || (r->content_length >= 0 &&
+	    r->body_bytes != r->content_length))
 		return err_set(e, ERR_INVALID, "the body ended after %lld "
-		    "bytes, before it was complete", (long long)got);
+		    "bytes, before it was complete",
+		    (long long)r->body_bytes);
 	return ERR_OK;
 }
 
@@ -40,22 +53,20 @@ read_multipart(struct worker *w, struct request *r, struct form *form,
 {
 	struct multipart *m = NULL;
 	char *chunk = xmalloc(BODY_CHUNK);
-	int64_t got = 0;
 	enum err_code rc;
 	int n = 0;
 
 	rc = multipart_new(r->content_type, form, &m, e);
 	while (rc == ERR_OK) {
-		n = r->read_body(r->read_arg, chunk, BODY_CHUNK);
+		n = read_some(r, chunk);
 		if (n <= 0)
 			break;
-		got += n;
-		rc = too_large(w, got, e);
+		rc = too_large(w, r->body_bytes, e);
 		if (rc == ERR_OK)
 			rc = multipart_feed(m, chunk, (size_t)n, e);
 	}
 	if (rc == ERR_OK)
-		rc = body_ended(r, got, n, e);
+		rc = body_ended(r, n, e);
 	if (rc == ERR_OK)
 		rc = multipart_end(m, e);
 	multipart_free(m);
@@ -69,14 +80,12 @@ read_urlencoded(struct request *r, struct form *form, struct err *e)
 	struct strbuf body = STRBUF_INIT(MAX_URLENCODED_BYTES);
 	char *chunk = xmalloc(BODY_CHUNK);
 	enum err_code rc;
-	int64_t got = 0;
 	int n;
 
 	for (;;) {
-		n = r->read_body(r->read_arg, chunk, BODY_CHUNK);
+		n = read_some(r, chunk);
 		if (n <= 0)
 			break;
-		got += n;
 		strbuf_add(&body, chunk, (size_t)n);
 		if (strbuf_overflowed(&body)) {
 			rc = err_set(e, ERR_TOO_LARGE, "a form without files "
@@ -84,7 +93,7 @@ read_urlencoded(struct request *r, struct form *form, struct err *e)
 			goto out;
 		}
 	}
-	rc = body_ended(r, got, n, e);
+	rc = body_ended(r, n, e);
 	if (rc == ERR_OK)
 		rc = urlencoded_parse(body.buf, body.len, form, e);
 out:

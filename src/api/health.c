@@ -96,7 +96,30 @@ page_ready(struct worker *w, struct request *r, struct response *res,
 	return ERR_OK;
 }
 
-/* 200 with every process heard of lately. */
+/* {"count", "p95_ms"} of all workers: the end of the bucket in which the 95th of
+ * 100 lies; null without requests, and beyond the last end. */
+static struct json_object *
+submit_latency(const struct worker *w)
+{
+	struct json_object *o = json_object_new_object();
+	struct latency_figures f = { .count = 0 };
+	int64_t p95_us;
+	int i, class;
+
+	for (i = 0; i < route_count(); i++)
+		for (class = 0; class < STATUS_CLASSES &&
+		    route_at(i)->answer == page_run_create; class++)
+			metrics_read(w->metrics, i, class, &f);
+	p95_us = latency_quantile_us(&f, 0.95);
+	json_put_int(o, "count", f.count);
+	if (p95_us < 0)
+		json_put_null(o, "p95_ms");
+	else
+		json_put_num(o, "p95_ms", (double)p95_us / 1000);
+	return o;
+}
+
+/* 200 with every process heard of lately; 403 for who is no operator. */
 enum err_code
 page_executor_stats(struct worker *w, struct request *r, struct response *res,
     struct err *e)
@@ -113,6 +136,7 @@ page_executor_stats(struct worker *w, struct request *r, struct response *res,
 		rc = store_queue_figures(w->store, &queue, e);
 	if (rc == ERR_OK) {
 		o = view_processes(&list, now);
+		json_put_obj(o, "post_runs", submit_latency(w));
 		json_put_int(o, "jobs_pending", queue.pending);
 		json_put_int(o, "jobs_running", queue.running);
 		json_put_obj(o, "oldest_pending_seconds",

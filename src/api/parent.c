@@ -26,6 +26,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
 #include "uploads.h"
 #include "xalloc.h"
 
@@ -35,6 +36,7 @@
 #define YOUNG_MS 1000		/* dying before this age is a fault */
 #define MAX_BACKOFF_MS 5000
 #define LONG_SLEEP_MS 60000
+#define EXIT_FAILED 1
 
 enum slot_state { SLOT_EMPTY, SLOT_ALIVE, SLOT_LEAVING };
 
@@ -52,6 +54,7 @@ struct parent {
 	struct service *svc;
 	const struct conf_options *opts;
 	const struct listener *listener;
+	struct metrics *metrics;	/* shared with all workers */
 	struct slot slots[MAX_SLOTS];
 	int workers;
 	int exit_status;
@@ -75,7 +78,7 @@ become_worker(struct parent *p, int stop_fd)
 	 * group; the parent alone decides what they mean.
 	 */
 	sigprocmask(SIG_BLOCK, &p->signals, NULL);
-	_exit(worker_run(p->svc, p->listener->fd, stop_fd));
+	_exit(worker_run(p->svc, p->listener->fd, stop_fd, p->metrics));
 }
 
 static void
@@ -106,6 +109,7 @@ slot_fork(struct parent *p, struct slot *s)
 	s->state = SLOT_ALIVE;
 	s->wanted = false;
 	s->started_ms = clock_mono_ms();
+	atomic_fetch_add(&p->metrics->workers_started, 1);
 	log_info("worker started", "worker_pid=%ld", (long)s->pid);
 }
 
@@ -179,10 +183,12 @@ slot_ended(struct parent *p, struct slot *s, int status)
 	s->stop_fd = -1;
 	s->state = SLOT_EMPTY;
 	if (WIFSIGNALED(status)) {
+		atomic_fetch_add(&p->metrics->workers_killed, 1);
 		log_warn("worker killed", "worker_pid=%ld signal=%d",
 		    (long)s->pid, WTERMSIG(status));
 		sweep(p);
 	} else {
+		atomic_fetch_add(&p->metrics->workers_ended, 1);
 		log_info("worker ended", "worker_pid=%ld status=%d",
 		    (long)s->pid, WEXITSTATUS(status));
 	}
@@ -367,6 +373,12 @@ parent_run(struct service *svc, const struct conf_options *opts,
 	sigaddset(&p.signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &p.signals, NULL);
 
+	p.metrics = metrics_new(clock_now_ms());
+	if (p.metrics == NULL) {
+		log_error("cannot start", "error=%s", log_quote(
+		    strerror(errno)));
+		return EXIT_FAILED;
+	}
 	p.workers = svc->conf->settings.api_workers;
 	want_workers(&p, p.workers);
 	while (!p.stopping) {
@@ -386,5 +398,6 @@ parent_run(struct service *svc, const struct conf_options *opts,
 		}
 	}
 	wait_for_last(&p);
+	metrics_free(p.metrics);
 	return p.exit_status;
 }

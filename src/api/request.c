@@ -138,6 +138,7 @@ request_init(struct request *r, char **envp, struct err *e)
 	r->acr_headers = variable(envp, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS");
 	read_conditions(r, envp);
 	r->accept = variable_or(envp, "HTTP_ACCEPT", "");
+	r->remote_addr = variable(envp, "REMOTE_ADDR");
 	r->idempotency_key = variable(envp, "HTTP_IDEMPOTENCY_KEY");
 	if (r->idempotency_key != NULL && *r->idempotency_key == '\0')
 		r->idempotency_key = NULL;

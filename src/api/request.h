@@ -40,6 +40,7 @@ struct request {
 	const char *acr_method, *acr_headers;	/* of a CORS preflight; NULL */
 	struct conditions conditions;
 	const char *accept;	/* "" when none */
+	const char *remote_addr;	/* NULL: the web server does not say */
 	const char *idempotency_key;	/* NULL */
 	/* what we made of it */
 	char id[REQUEST_ID_MAX];	/* X-Request-Id: theirs if sane, else ours */
@@ -52,6 +53,7 @@ struct request {
 	const char *owner;	/* whose things may be seen */
 	char run_id[ID_MAX];	/* for the access log; "" */
 	int route;		/* route_at(): the row that answers */
+	int64_t body_bytes;	/* read so far */
 	body_reader *read_body;
 	void *read_arg;
 };

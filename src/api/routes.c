@@ -5,6 +5,9 @@
  * in worker.h, add a row here, document it in the API document, and test it in
  * tests/program/test_api.py.
  *
+ * What is shown to OPERATORS is refused to clients from other addresses than
+ * api.operators has.
+ *
  * A pattern's {name} matches one path segment; {name...} the rest of the path.
  * Segments called {run_id} must be ids; anything else is a 404 before the
  * handler runs.
@@ -15,7 +18,7 @@
 
 #include "access.h"
 #include "id.h"
-#include "log.h"
+#include "net.h"
 #include "xalloc.h"
 
 #define PREFLIGHT_AGE_S 600
@@ -26,24 +29,26 @@
 	"Location, Retry-After, X-Request-Id"
 
 static const struct route routes[] = {
-	{ METHOD_GET, "/", page_root },
-	{ METHOD_GET, "/health", page_health },
-	{ METHOD_GET, "/health/ready", page_ready },
-	{ METHOD_GET, "/health/executor-stats", page_executor_stats },
-	{ METHOD_GET, "/api/v1/status", page_status },
-	{ METHOD_GET, "/api/v1/config/platforms", page_platforms },
-	{ METHOD_GET, "/api/v1/config/task-types", page_task_types },
-	{ METHOD_GET, "/api/v1/config/caption-models", page_caption_models },
-	{ METHOD_POST, "/api/v1/runs", page_run_create },
-	{ METHOD_GET, "/api/v1/runs", page_run_list },
+	{ METHOD_GET, "/", page_root, ANYONE },
+	{ METHOD_GET, "/health", page_health, ANYONE },
+	{ METHOD_GET, "/health/ready", page_ready, ANYONE },
+	{ METHOD_GET, "/health/executor-stats", page_executor_stats, OPERATORS },
+	{ METHOD_GET, "/metrics", page_metrics, OPERATORS },
+	{ METHOD_GET, "/api/v1/status", page_status, ANYONE },
+	{ METHOD_GET, "/api/v1/config/platforms", page_platforms, ANYONE },
+	{ METHOD_GET, "/api/v1/config/task-types", page_task_types, ANYONE },
+	{ METHOD_GET, "/api/v1/config/caption-models", page_caption_models,
+	  ANYONE },
+	{ METHOD_POST, "/api/v1/runs", page_run_create, ANYONE },
+	{ METHOD_GET, "/api/v1/runs", page_run_list, ANYONE },
 	/* The existing client uses this spelling and must not be redirected. */
-	{ METHOD_GET, "/api/v1/runs/", page_run_list },
-	{ METHOD_GET, "/api/v1/runs/{run_id}", page_run_show },
-	{ METHOD_GET, "/api/v1/runs/{run_id}/status", page_run_status },
-	{ METHOD_GET, "/api/v1/runs/{run_id}/results", page_run_results },
-	{ METHOD_GET, "/api/v1/runs/{run_id}/events", page_run_events },
-	{ METHOD_POST, "/api/v1/runs/{run_id}/cancel", page_run_cancel },
-	{ METHOD_GET, "/api/v1/files/{run_id}/{path...}", page_file },
+	{ METHOD_GET, "/api/v1/runs/", page_run_list, ANYONE },
+	{ METHOD_GET, "/api/v1/runs/{run_id}", page_run_show, ANYONE },
+	{ METHOD_GET, "/api/v1/runs/{run_id}/status", page_run_status, ANYONE },
+	{ METHOD_GET, "/api/v1/runs/{run_id}/results", page_run_results, ANYONE },
+	{ METHOD_GET, "/api/v1/runs/{run_id}/events", page_run_events, ANYONE },
+	{ METHOD_POST, "/api/v1/runs/{run_id}/cancel", page_run_cancel, ANYONE },
+	{ METHOD_GET, "/api/v1/files/{run_id}/{path...}", page_file, ANYONE },
 };
 
 int
@@ -57,6 +62,8 @@ route_at(int i)
 {
 	return i >= 0 && i < route_count() ? &routes[i] : NULL;
 }
+
+_Static_assert(ARRAY_LEN(routes) < METRICS_ROUTES, "raise METRICS_ROUTES");
 
 /*
  * Match path against a pattern, cutting parameters into text (a copy of path
@@ -221,6 +228,17 @@ answer_unmatched(struct request *r, struct response *res)
 	strbuf_release(&allow);
 }
 
+static bool
+is_operator(const struct worker *w, const struct request *r)
+{
+	char **p = w->svc->conf->settings.api_operators;
+
+	for (; *p != NULL; p++)
+		if (net_contains(*p, r->remote_addr))
+			return true;
+	return false;
+}
+
 static enum err_code
 call_handler(struct worker *w, const struct route *route, struct request *r,
     struct response *res, struct err *e)
@@ -244,6 +262,11 @@ answer_route(struct worker *w, const struct route *route, struct request *r,
 
 	if (!ids_are_valid(route, r)) {
 		response_error(res, 404, "There is no such run.");
+		return;
+	}
+	if (route->whom == OPERATORS && !is_operator(w, r)) {
+		response_error(res, 403, "This is for operators only: the "
+		    "setting api.operators says from where it may be read.");
 		return;
 	}
 	if (strstr(route->pattern, "{run_id}") != NULL)

@@ -7,9 +7,6 @@
  * waits again.  Nothing interrupts a request in hand: libfcgi's reads end on
  * EINTR, so all signals are blocked and stopping is an event.
  *
- * The life of a request: accept, read the variables, route, write, finish (the
- * client has its answer), log, wake the runner and who watches.
- *
  *   SERVING --stop pipe closed, or a limit reached--> STOPPING: threads finish
  *   what they have, at most STOP_PATIENCE_MS, or LEAVE_PATIENCE_MS when others
  *   serve meanwhile --> exit
@@ -31,7 +28,6 @@
 #include "digest.h"
 #include "file.h"
 #include "log.h"
-#include "wake.h"
 #include "xalloc.h"
 
 #define STOP_PATIENCE_MS 5000	/* when the program stops */
@@ -41,186 +37,8 @@
 #define MALLOC_ARENAS 2
 #define MAX_THREADS 256
 #define ACCEPT_PAUSE_US 50000	/* after an accept that fails for lack of descriptors */
-#define SEND_CHUNK 65536
 #define MAX_LAST_REQUESTS 16	/* a thread takes when it is to stop */
 #define EXIT_FAILED 1
-#define METHOD_SHOWN 16	/* bytes of a method in the log */
-
-/* --- writing an answer -------------------------------------------------------------- */
-
-static int
-read_body(void *arg, char *buf, int len)
-{
-	FCGX_Request *f = arg;
-	int n = FCGX_GetStr(buf, len, f->in);
-
-	if (n == 0 && FCGX_GetError(f->in) != 0)
-		return -1;
-	return n;
-}
-
-static void
-put(FCGX_Request *f, const char *data, size_t len)
-{
-	FCGX_PutStr(data, (int)len, f->out);
-}
-
-static int64_t
-put_file(FCGX_Request *f, const struct response *res)
-{
-	char *chunk = xmalloc(SEND_CHUNK);
-	int64_t sent = 0, left;
-	ssize_t n;
-
-	while (sent < res->file_length) {
-		left = res->file_length - sent;
-		n = pread(res->file_fd, chunk,
-		    left < SEND_CHUNK ? (size_t)left : SEND_CHUNK,
-		    res->file_offset + sent);
-		if (n <= 0)
-			break;	/* the web server sees a short answer */
-		put(f, chunk, (size_t)n);
-		sent += n;
-	}
-	free(chunk);
-	return sent;
-}
-
-/* Returns the bytes of the body. */
-static int64_t
-write_response(FCGX_Request *f, const struct request *r,
-    struct response *res)
-{
-	struct strbuf head = STRBUF_INIT(MAX_HEADER_BYTES + 1024);
-	bool has_body = res->status != 204 && res->status != 304;
-	int64_t bytes = 0;
-
-	strbuf_addf(&head, "Status: %d %s\r\n", res->status,
-	    http_reason(res->status));
-	strbuf_add(&head, res->headers.buf, res->headers.len);
-	if (has_body && res->file_fd >= 0)
-		strbuf_addf(&head, "Content-Length: %lld\r\n",
-		    (long long)res->file_length);
-	else if (has_body)
-		strbuf_addf(&head, "Content-Length: %zu\r\n", res->body.len);
-	strbuf_addstr(&head, "\r\n");
-	put(f, head.buf, head.len);
-	strbuf_release(&head);
-	if (!has_body || r->method == METHOD_HEAD)
-		return 0;
-	if (res->file_fd >= 0)
-		return put_file(f, res);
-	put(f, res->body.buf, res->body.len);
-	bytes = (int64_t)res->body.len;
-	return bytes;
-}
-
-/* --- how long submitting takes ------------------------------------------------------- */
-
-/* Upper ends of the buckets in ms; the last has none. */
-static const int latency_ms[LATENCY_BUCKETS] = { 1, 2, 5, 10, 20, 50, 100, 200,
-	500, 1000, 0 };
-
-static void
-count_latency(struct worker *w, const struct request *r, int64_t us)
-{
-	int i = 0;
-
-	if (r->method != METHOD_POST || strcmp(r->path, "/api/v1/runs") != 0)
-		return;
-	while (i < LATENCY_BUCKETS - 1 && us > latency_ms[i] * 1000LL)
-		i++;
-	atomic_fetch_add(&w->post_latency[i], 1);
-}
-
-/* {"count", "p95_ms"}: the end of the bucket in which the 95th of 100 lies;
- * null without requests, and beyond the last end. */
-static struct json_object *
-latency_stats(const struct worker *w)
-{
-	struct json_object *o = json_object_new_object();
-	long long all = 0, below = 0;
-	int i;
-
-	for (i = 0; i < LATENCY_BUCKETS; i++)
-		all += atomic_load(&w->post_latency[i]);
-	json_put_int(o, "count", all);
-	for (i = 0; i < LATENCY_BUCKETS; i++) {
-		below += atomic_load(&w->post_latency[i]);
-		if (below * 100 >= all * 95)
-			break;
-	}
-	if (all == 0 || i >= LATENCY_BUCKETS - 1)
-		json_put_null(o, "p95_ms");
-	else
-		json_put_int(o, "p95_ms", latency_ms[i]);
-	return o;
-}
-
-/* --- one request -------------------------------------------------------------------- */
-
-/* The access log. Queries may hold what somebody is looking for: left out. */
-static void
-log_request(const struct request *r, const char *method,
-    const struct response *res, int64_t bytes, int64_t us)
-{
-	const struct route *route = route_at(r->route);
-
-	log_info("request", "method=%s route=%s path=%s status=%d bytes=%lld "
-	    "us=%lld%s%s", log_quote(method),
-	    log_quote(route != NULL ? route->pattern : "-"),
-	    log_quote(r->path), res->status, (long long)bytes, (long long)us,
-	    r->run_id[0] != '\0' ? " run=" : "", r->run_id);
-}
-
-/* Hints that may be lost: who sleeps looks again by itself, only later. */
-static void
-wake_others(const struct worker *w, const struct request *r,
-    const struct response *res)
-{
-	const char *run_dir = w->svc->conf->settings.run_dir;
-
-	if (res->wake != NULL)
-		wake_send(run_dir, "runner", res->wake);
-	if (res->told)
-		wake_send_event(run_dir, r->run_id);
-}
-
-static void
-serve(struct worker *w, FCGX_Request *f)
-{
-	int64_t began_us = clock_mono_us(), bytes;
-	struct response res;
-	struct request r;
-	struct err e = ERR_INIT;
-	char method[METHOD_SHOWN], who[LOG_CONTEXT_MAX];
-	enum err_code rc;
-
-	atomic_fetch_add(&w->active, 1);
-	atomic_fetch_add(&w->requests, 1);
-	response_init(&res);
-	rc = request_init(&r, f->envp, &e);
-	snprintf(who, sizeof(who), "request=%s", r.id);
-	log_context(who);
-	if (rc != ERR_OK) {
-		route_refuse(w, &r, &e, &res);
-	} else {
-		r.read_body = read_body;
-		r.read_arg = f;
-		route_request(w, &r, &res);
-	}
-	bytes = write_response(f, &r, &res);
-	count_latency(w, &r, clock_mono_us() - began_us);
-	/* The variables die with the request: copy what is logged first. */
-	snprintf(method, sizeof(method), "%s", r.method_name);
-	FCGX_Finish_r(f);
-	log_request(&r, method, &res, bytes, clock_mono_us() - began_us);
-	wake_others(w, &r, &res);
-	log_context(NULL);
-	request_release(&r);
-	response_release(&res);
-	atomic_fetch_sub(&w->active, 1);
-}
 
 /* --- accepting ------------------------------------------------------------------------ */
 
@@ -319,6 +137,18 @@ start_threads(struct worker *w, pthread_t *threads, int n)
 
 /* --- the process ---------------------------------------------------------------------- */
 
+void
+worker_count_store(struct worker *w)
+{
+	struct store_stats now;
+
+	pthread_mutex_lock(&w->counted_lock);
+	store_get_stats(w->store, &now);
+	metrics_store(w->metrics, &w->counted, &now);
+	w->counted = now;
+	pthread_mutex_unlock(&w->counted_lock);
+}
+
 static void
 beat(struct worker *w)
 {
@@ -326,11 +156,11 @@ beat(struct worker *w)
 	struct store_stats ss;
 	struct err e = ERR_INIT;
 
+	worker_count_store(w);
 	store_get_stats(w->store, &ss);
 	json_put_int(stats, "active_tasks", atomic_load(&w->active));
 	json_put_int(stats, "queued", ss.queued);
 	json_put_int(stats, "requests", atomic_load(&w->requests));
-	json_put_obj(stats, "post_runs", latency_stats(w));
 	json_put_int(stats, "db_commits", ss.commits);
 	json_put_int(stats, "db_busy_waits", ss.busy_waits);
 	json_put_int(stats, "db_busy_errors", ss.busy_errors);
@@ -434,9 +264,12 @@ open_worker(struct worker *w, struct err *e)
 }
 
 int
-worker_run(struct service *svc, int listen_fd, int stop_fd)
+worker_run(struct service *svc, int listen_fd, int stop_fd,
+    struct metrics *metrics)
 {
 	struct worker w = { .svc = svc, .listen_fd = listen_fd,
+		.metrics = metrics,
+		.counted_lock = PTHREAD_MUTEX_INITIALIZER,
 		.uploads_dirfd = -1, .runs_dirfd = -1, .stop_event = -1 };
 	pthread_t threads[MAX_THREADS];
 	struct err e = ERR_INIT;
@@ -460,6 +293,7 @@ worker_run(struct service *svc, int listen_fd, int stop_fd)
 	if (store_delete_process(w.store, w.presence.id, &e) != ERR_OK)
 		log_warn("process row not removed, ignoring", "error=%s",
 		    log_quote(e.msg));
+	worker_count_store(&w);
 	/* A thread that is still in a request may use all of this: then the
 	 * end of the process frees it. */
 	if (idle) {

@@ -2,13 +2,14 @@
 #ifndef API_WORKER_H
 #define API_WORKER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
+#include "metrics.h"
 #include "request.h"
 #include "service.h"
 #include "store.h"
 
-#define LATENCY_BUCKETS 11
 #define TAG_SALT_MAX 9
 
 struct worker {
@@ -21,7 +22,9 @@ struct worker {
 	atomic_int active;	/* requests in hand */
 	atomic_int living;	/* accepting threads that have not ended */
 	atomic_llong requests;
-	atomic_llong post_latency[LATENCY_BUCKETS];	/* of POST /api/v1/runs */
+	struct metrics *metrics;	/* of all workers */
+	pthread_mutex_t counted_lock;
+	struct store_stats counted;	/* in metrics already */
 	struct presence presence;
 	/* Part of tags that name a version of rows: another program, or another
 	 * setting, shows the same rows differently. */
@@ -40,11 +43,21 @@ typedef enum err_code handler(struct worker *w, struct request *r,
  * counted; request.route is that place, and route_count() that of a request
  * which no row fits.
  */
+enum audience { ANYONE, OPERATORS };
+
 struct route {
 	enum method method;	/* GET serves HEAD as well */
 	const char *pattern;
 	handler *answer;
+	enum audience whom;
 };
+
+struct FCGX_Request;
+
+/* serve.c: answer a request that was accepted, and finish it. */
+void serve(struct worker *w, struct FCGX_Request *f);
+/* What the store has done since the last time goes to the metrics. */
+void worker_count_store(struct worker *w);
 
 int route_count(void);
 const struct route *route_at(int i);	/* NULL: no row fitted */
@@ -64,6 +77,8 @@ handler page_file;
 /* health.c */
 handler page_root, page_health, page_ready, page_executor_stats, page_status,
     page_platforms, page_task_types, page_caption_models;
+/* prometheus.c */
+handler page_metrics;
 
 /* bodies.c: the body of a POST as a form. ERR_INVALID, ERR_TYPE (neither shape),
  * ERR_TOO_LARGE, ERR_FULL, ERR_SYSTEM. */

@@ -13,9 +13,10 @@
  */
 #include "settings.h"
 
+#include "net.h"
 #include "xalloc.h"
 
-#define MAX_ORIGINS 64
+#define MAX_ENTRIES 64		/* of a list */
 #define MAX_PORT 65535
 #define MIB (1024 * 1024)
 #define MS_DIGITS 3		/* decimals of a second that are kept */
@@ -84,6 +85,10 @@ const struct setting setting_rows[] = {
 	{ "api.cors_origins", KIND_CORS, AT(cors_origins),
 	  "http://localhost:3000, http://127.0.0.1:3000, http://frontend:3000, "
 	  "https://*.ngrok-free.app", 0, 0, NULL, NULL, "web origins whose pages may call the API" },
+
+	{ "api.operators", KIND_NETS, AT(api_operators),
+	  "127.0.0.1/8, ::1", 0, 0, NULL, NULL,
+	  "addresses that may read figures about the programs" },
 
 	{ "runner.max_jobs", KIND_INT, AT(runner_max_jobs), "16", 1, 1024,
 	  NULL, NULL, "jobs executed at once" },
@@ -358,10 +363,25 @@ origin_is_valid(const char *text)
 	    parse_int(host + 1, &port) && port >= 1 && port <= MAX_PORT);
 }
 
-static enum err_code
-parse_cors(const char *text, char ***out, struct err *e)
+static bool
+entry_is_valid(enum kind kind, const char *text)
 {
-	char **list = xcalloc(MAX_ORIGINS + 1, sizeof(*list));
+	return kind == KIND_NETS ? net_is_valid(text) : origin_is_valid(text);
+}
+
+static const char *
+entry_example(enum kind kind)
+{
+	return kind == KIND_NETS ? "an address or a network such as 192.0.2.7 "
+	    "or 10.0.0.0/8" : "an origin such as https://shop.example or "
+	    "https://*.example (lower case, no path)";
+}
+
+/* Entries with commas or blanks between them. */
+static enum err_code
+parse_list(enum kind kind, const char *text, char ***out, struct err *e)
+{
+	char **list = xcalloc(MAX_ENTRIES + 1, sizeof(*list));
 	enum err_code rc = ERR_OK;
 	size_t n = 0, len;
 	char *one;
@@ -369,17 +389,16 @@ parse_cors(const char *text, char ***out, struct err *e)
 	for (text += strspn(text, ", \t"); *text != '\0';
 	    text += len + strspn(text + len, ", \t")) {
 		len = strcspn(text, ", \t");
-		if (n == MAX_ORIGINS) {
-			rc = err_set(e, ERR_CONFIG, "has more than %d origins",
-			    MAX_ORIGINS);
+		if (n == MAX_ENTRIES) {
+			rc = err_set(e, ERR_CONFIG, "has more than %d entries",
+			    MAX_ENTRIES);
 			goto out;
 		}
 		one = xstrndup(text, len);
 		list[n++] = one;
-		if (!origin_is_valid(one)) {
+		if (!entry_is_valid(kind, one)) {
 			rc = err_set(e, ERR_CONFIG, "has '%s', which is not "
-			    "an origin such as https://shop.example or "
-			    "https://*.example (lower case, no path)", one);
+			    "%s", one, entry_example(kind));
 			goto out;
 		}
 	}
@@ -440,7 +459,8 @@ setting_store(struct settings *s, const struct setting *row,
 			set_text(s, row, text);
 		break;
 	case KIND_CORS:
-		rc = parse_cors(text, &list, e);
+	case KIND_NETS:
+		rc = parse_list(row->kind, text, &list, e);
 		if (rc == ERR_OK) {
 			list_free(*(char ***)at);
 			*(char ***)at = list;
@@ -491,6 +511,7 @@ setting_add_value(struct strbuf *out, const struct settings *s,
 		add_quoted(out, *(char *const *)at);
 		break;
 	case KIND_CORS:
+	case KIND_NETS:
 		strbuf_addch(out, '[');
 		for (origin = *(char **const *)at; *origin != NULL; origin++) {
 			if (origin != *(char **const *)at)
@@ -517,6 +538,7 @@ settings_release(struct settings *s)
 			free(*(char **)member(s, &setting_rows[i]));
 			break;
 		case KIND_CORS:
+		case KIND_NETS:
 			list_free(*(char ***)member(s, &setting_rows[i]));
 			break;
 		case KIND_INT:

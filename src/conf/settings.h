@@ -22,7 +22,8 @@ enum kind {
 	KIND_DATABASE,		/* char *; sqlite:PATH */
 	KIND_LISTEN,		/* char *; socket path or host:port */
 	KIND_LOCATION,		/* char *; /.../ of a URL */
-	KIND_CORS		/* char **; NULL-terminated */
+	KIND_CORS,		/* char **; NULL-terminated */
+	KIND_NETS		/* the same, of addresses and networks */
 };
 
 struct setting {

@@ -63,6 +63,12 @@ set_defaults(struct settings *s)
 
 /* --- churns.yml -------------------------------------------------------- */
 
+static bool
+is_list(enum kind kind)
+{
+	return kind == KIND_CORS || kind == KIND_NETS;
+}
+
 /* The text of a value, list items joined by commas. False after a report. */
 static bool
 value_text(struct loading *ld, const struct setting *row,
@@ -70,7 +76,7 @@ value_text(struct loading *ld, const struct setting *row,
 {
 	const struct yaml_node *item;
 
-	if (!is_kind(ld, n, row->kind == KIND_CORS ? YAML_LIST : YAML_SCALAR,
+	if (!is_kind(ld, n, is_list(row->kind) ? YAML_LIST : YAML_SCALAR,
 	    row->key))
 		return false;
 	if (n->kind == YAML_SCALAR && yaml_is_null(n)) {
@@ -79,7 +85,7 @@ value_text(struct loading *ld, const struct setting *row,
 		return false;
 	}
 	for (item = n->first; item != NULL; item = item->next) {
-		if (!is_kind(ld, item, YAML_SCALAR, "an origin"))
+		if (!is_kind(ld, item, YAML_SCALAR, "an entry"))
 			return false;
 		strbuf_addf(out, "%s, ", item->text);
 	}

@@ -9,6 +9,7 @@
  *   fault.c     what went wrong, and whether trying again can help
  *   gate.c      when a call may be sent
  *   ledger.c    what is written down before and after
+ *   tally.c     the same in sums, for who watches this process
  *   preview.c   showing a call instead of sending it
  */
 #ifndef MODEL_CALL_H
@@ -93,6 +94,21 @@ void gate_leave(struct gates *g, struct gate_ticket *t,
 void gate_pause(struct gates *g, int provider, int64_t until_ms);
 int gates_stats(struct gates *g, struct provider_stats *out, int max);
 
+/* --- tallies (tally.c) --------------------------------------------------- */
+
+struct tallies;
+
+struct tallies *tallies_new(void);
+void tallies_free(struct tallies *t);
+/* The row was written and its request goes out. */
+void tally_sent(struct tallies *t, const struct provider *p,
+    const struct model_info *m);
+/* It has been settled with this fault (FAULT_NONE: answered). */
+void tally_settled(struct tallies *t, const struct provider *p,
+    const struct model_info *m, const struct call_row *row,
+    enum model_fault fault);
+int tallies_get(struct tallies *t, struct model_tally *out, int max);
+
 /* --- the model ----------------------------------------------------------- */
 
 /* What a model turned out not to take, as long as this process lives. */
@@ -108,6 +124,7 @@ struct model {
 	struct store *store;
 	struct http *http;
 	struct gates *gates;
+	struct tallies *tallies;
 	pthread_mutex_t lock;
 	struct ability *abilities;	/* as conf->models; under lock */
 	model_preview *preview;	/* NULL: calls are sent */

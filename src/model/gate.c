@@ -272,6 +272,15 @@ gate_pause(struct gates *gs, int provider, int64_t until_ms)
 	pthread_mutex_unlock(&gs->lock);
 }
 
+static enum circuit
+circuit_of(const struct gate *g, int64_t mono_ms)
+{
+	if (g->broken < BREAKER_AFTER)
+		return CIRCUIT_CLOSED;
+	return g->paused_until_ms > mono_ms ? CIRCUIT_OPEN :
+	    CIRCUIT_HALF_OPEN;
+}
+
 int
 gates_stats(struct gates *gs, struct provider_stats *out, int max)
 {
@@ -287,6 +296,7 @@ gates_stats(struct gates *gs, struct provider_stats *out, int max)
 		out[i].errors = g->errors;
 		out[i].in_flight = g->in_flight;
 		out[i].waiting = g->waiting;
+		out[i].circuit = circuit_of(g, mono_ms);
 		out[i].paused_until_ms = g->paused_until_ms > mono_ms ?
 		    now_ms + g->paused_until_ms - mono_ms : 0;
 	}

@@ -55,6 +55,7 @@ ledger_begin(struct call *c, struct err *e)
 {
 	struct call_row *r = &c->row;
 	struct usage u;
+	enum err_code rc;
 
 	call_row_release(r);
 	memset(r, 0, sizeof(*r));
@@ -78,7 +79,10 @@ ledger_begin(struct call *c, struct err *e)
 	c->kind->estimate(c, NULL, &u);
 	u.estimated = true;
 	r->estimate_nano = c->kind->price(c, &u, NULL);
-	return store_call_begin(c->m->store, c->scope->ref, r, e);
+	rc = store_call_begin(c->m->store, c->scope->ref, r, e);
+	if (rc == ERR_OK)
+		tally_sent(c->m->tallies, c->provider, c->model);
+	return rc;
 }
 
 static void
@@ -154,6 +158,7 @@ ledger_settle(struct call *c, const struct verdict *v,
 		    v->sentence);
 	}
 	r->answer = xstrdup(answer_text);
+	tally_settled(c->m->tallies, c->provider, c->model, r, v->fault);
 	do {
 		if (tries > 0)
 			cancel_sleep(NULL, SETTLE_PAUSE_MS);

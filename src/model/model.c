@@ -28,6 +28,7 @@ model_new(const struct model_options *opts, struct model **out, struct err *e)
 	m->store = opts->store;
 	pthread_mutex_init(&m->lock, NULL);
 	m->gates = gates_new(m->conf);
+	m->tallies = tallies_new();
 	m->abilities = xcalloc((size_t)m->conf->n_models + 1,
 	    sizeof(*m->abilities));
 	for (i = 0; i < m->conf->n_models; i++)
@@ -48,6 +49,7 @@ model_free(struct model *m)
 		return;
 	http_free(m->http);
 	gates_free(m->gates);
+	tallies_free(m->tallies);
 	pthread_mutex_destroy(&m->lock);
 	free(m->abilities);
 	free(m);
@@ -148,4 +150,10 @@ int
 model_get_stats(struct model *m, struct provider_stats *out, int max)
 {
 	return gates_stats(m->gates, out, max);
+}
+
+int
+model_get_tallies(struct model *m, struct model_tally *out, int max)
+{
+	return tallies_get(m->tallies, out, max);
 }

@@ -6,6 +6,7 @@
 #include "clock.h"
 
 #define MAX_PROVIDERS 16
+#define MAX_MODELS 64		/* pairs of provider and model that are told */
 
 static struct json_object *
 provider_rows(struct model *m)
@@ -25,6 +26,60 @@ provider_rows(struct model *m)
 		json_put_int(o, "waiting", rows[i].waiting);
 		json_put_obj(o, "paused_until",
 		    json_new_time(rows[i].paused_until_ms));
+		json_put_int(o, "circuit", rows[i].circuit);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+/* By fault; those that never happened are left out. */
+static struct json_object *
+failures(const struct model_tally *t)
+{
+	struct json_object *o = json_object_new_object();
+	int f;
+
+	for (f = 0; f < FAULT__COUNT; f++)
+		if (t->failed[f] > 0)
+			json_put_int(o, model_fault_name((enum model_fault)f),
+			    t->failed[f]);
+	return o;
+}
+
+static struct json_object *
+tokens(const struct model_tally *t)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_int(o, "prompt", t->prompt);
+	json_put_int(o, "completion", t->completion);
+	json_put_int(o, "cached", t->cached);
+	json_put_int(o, "reasoning", t->reasoning);
+	json_put_int(o, "image_input", t->image_in);
+	json_put_int(o, "image_output", t->image_out);
+	return o;
+}
+
+static struct json_object *
+model_rows(struct model *m)
+{
+	struct model_tally rows[MAX_MODELS];
+	struct json_object *list, *o;
+	int i, n;
+
+	list = json_object_new_array();
+	n = model_get_tallies(m, rows, MAX_MODELS);
+	for (i = 0; i < n && i < MAX_MODELS; i++) {
+		o = json_object_new_object();
+		json_put_str(o, "provider", rows[i].provider);
+		json_put_str(o, "model", rows[i].model);
+		json_put_int(o, "calls", rows[i].sent);
+		json_put_int(o, "in_flight", rows[i].in_flight);
+		json_put_int(o, "answered", rows[i].answered);
+		json_put_int(o, "unknown", rows[i].unknown);
+		json_put_obj(o, "failed", failures(&rows[i]));
+		json_put_int(o, "cost_nano", rows[i].cost_nano);
+		json_put_obj(o, "tokens", tokens(&rows[i]));
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -87,6 +142,7 @@ stats_beat(struct runner *r, struct err *e)
 	json_put_int(o, "queued", q.pending);
 	json_put_int(o, "max_jobs", r->n_slots);
 	json_put_obj(o, "providers", provider_rows(r->model));
+	json_put_obj(o, "models", model_rows(r->model));
 	json_put_obj(o, "http", http_figures(r->model));
 	json_put_obj(o, "store", store_figures(r->store));
 	return presence_beat(&r->presence, &r->service, r->store, o,

@@ -257,3 +257,42 @@ store_get_run(struct store *st, const char *owner, const char *run_id,
 		run_release(&run);
 	return rc;
 }
+
+/* --- figures -------------------------------------------------------------- */
+
+static enum err_code
+read_counts(struct db *db, int64_t out[STATE__COUNT], struct err *e)
+{
+	static const char sql[] =
+	    "SELECT status, sum(n) FROM run_counts GROUP BY status";
+	enum state status = STATE_PENDING;
+	struct db_rows *r = NULL;
+	enum err_code rc;
+	bool more = false;
+
+	rc = db_query(db, sql, DB_NONE, &r, e);
+	while (rc == ERR_OK) {
+		rc = db_next(r, &more, e);
+		if (rc == ERR_OK && more)
+			rc = read_state(r, 0, &status, e);
+		if (rc != ERR_OK || !more)
+			break;
+		out[status] = db_int(r, 1);
+	}
+	db_done(r);
+	return rc;
+}
+
+enum err_code
+store_count_runs(struct store *st, int64_t out[STATE__COUNT], struct err *e)
+{
+	struct db *db = NULL;
+	enum err_code rc;
+
+	memset(out, 0, STATE__COUNT * sizeof(*out));
+	rc = store_borrow(st, &db, e);
+	if (rc == ERR_OK)
+		rc = read_counts(db, out, e);
+	store_return(st, db);
+	return rc;
+}

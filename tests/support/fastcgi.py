@@ -16,7 +16,8 @@ class Request:
                  timeout=20):
         variables = {"REQUEST_METHOD": method, "REQUEST_URI": uri,
                      "QUERY_STRING": uri.partition("?")[2],
-                     "SCRIPT_NAME": "", "PATH_INFO": uri.partition("?")[0]}
+                     "SCRIPT_NAME": "", "PATH_INFO": uri.partition("?")[0],
+                     "REMOTE_ADDR": "127.0.0.1"}
         if body_length is not None:
             variables["CONTENT_LENGTH"] = str(body_length)
         for name, value in (headers or {}).items():

@@ -37,6 +37,8 @@ client_setup(void)
 	unit_setup();
 	memset(&the_worker, 0, sizeof(the_worker));
 	the_worker.svc = &svc;
+	the_worker.metrics = metrics_new(T0);
+	ck_assert_ptr_nonnull(the_worker.metrics);
 	the_worker.store = st;
 	the_worker.uploads_dirfd = uploads;
 	ck_ok(file_open_dir(AT_FDCWD, svc.runs_dir, &the_worker.runs_dirfd, &err),
@@ -49,6 +51,7 @@ void
 client_teardown(void)
 {
 	response_release(&got);
+	metrics_free(the_worker.metrics);
 	close(the_worker.runs_dirfd);
 	unit_teardown();
 }
@@ -56,11 +59,12 @@ client_teardown(void)
 void
 ask_with(struct body *b, const char *what, ...)
 {
-	char *envp[MAX_VARIABLES + 3], *query = strchr(what, '?');
+	char *envp[MAX_VARIABLES + 4], *query = strchr(what, '?');
 	const char *path = strchr(what, ' ') + 1;
 	struct request r;
 	va_list ap;
 	int n = 3, i;
+	bool from = false;
 
 	envp[0] = xasprintf("REQUEST_METHOD=%.*s", (int)(path - what - 1),
 	    what);
@@ -70,8 +74,14 @@ ask_with(struct body *b, const char *what, ...)
 	do {
 		ck_assert_int_lt(n, MAX_VARIABLES + 3);
 		envp[n] = va_arg(ap, char *);
+		from = from || (envp[n] != NULL &&
+		    strncmp(envp[n], "REMOTE_ADDR=", 12) == 0);
 	} while (envp[n++] != NULL);
 	va_end(ap);
+	if (!from) {
+		envp[n - 1] = (char *)(uintptr_t)"REMOTE_ADDR=127.0.0.1";
+		envp[n] = NULL;
+	}
 	response_release(&got);
 	response_init(&got);
 	if (answer_max > 0)

@@ -66,6 +66,7 @@ TCase *api_routes_case(void);
 TCase *api_files_case(void);
 TCase *api_conditions_case(void);
 TCase *api_tags_case(void);
+TCase *api_metrics_case(void);
 
 /* api_files.c: the run made last is executed, COMPLETED, with empty metadata. */
 void complete_run(void);

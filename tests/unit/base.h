@@ -13,6 +13,7 @@ Suite *base_json_suite(void);
 Suite *base_data_suite(void);
 Suite *base_file_suite(void);
 Suite *base_image_suite(void);
+Suite *base_net_suite(void);
 
 /* Run test once per row of the array rows; its row is rows[_i]. */
 #define add_rows(tc, test, rows) \

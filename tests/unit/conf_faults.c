@@ -66,6 +66,11 @@ static const struct fault {
 	{ "churns.yml", "    - http://frontend:3000",
 	  "    - https://shop.example/", "  cors_origins:",
 	  "api.cors_origins has 'https://shop.example/'" },
+	{ "churns.yml", "    - ::1", "    - localhost", "  operators:",
+	  "api.operators has 'localhost', which is not an address or a "
+	  "network" },
+	{ "churns.yml", "    - ::1", "    - 10.0.0.0/33", "  operators:",
+	  "api.operators has '10.0.0.0/33'" },
 	{ "churns.yml", "  max_retries: 3",
 	  "  max_retries: 3\n  max_retries: 4",
 	  "  max_retries: 4", "\"max_retries\" is there twice" },

@@ -148,6 +148,9 @@ START_TEST(defaults_have_the_units_of_the_struct)
 	ck_assert_str_eq(s->api_listen, "/run/churns/api.sock");
 	ck_assert_str_eq(s->cors_origins[2], "http://frontend:3000");
 	ck_assert_str_eq(s->cors_origins[3], "https://*.ngrok-free.app");
+	ck_assert_str_eq(s->api_operators[0], "127.0.0.1/8");
+	ck_assert_str_eq(s->api_operators[1], "::1");
+	ck_assert_ptr_null(s->api_operators[2]);
 	ck_assert_ptr_null(s->cors_origins[4]);
 	ck_assert(!s->development && !s->presentation_mode);
 	conf_free(conf);

@@ -53,6 +53,15 @@ teardown(void)
 	http_free(wire);
 }
 
+static enum circuit
+circuit(void)
+{
+	struct provider_stats st[2];
+
+	gates_stats(gates, st, 2);
+	return st[0].circuit;
+}
+
 static bool
 enter(int i, int64_t now_ms)
 {
@@ -233,6 +242,83 @@ START_TEST(figures_are_kept)
 }
 END_TEST
 
+/* Its pauses are told by the clock, so these times are real ones. */
+START_TEST(the_circuit_is_told)
+{
+	int64_t now_ms = clock_mono_ms();
+	int i;
+
+	conf.settings.retry_cap_ms = 60000;
+	start();
+	for (i = 0; i < 7; i++) {
+		ck_assert(enter(0, now_ms));
+		gate_leave(gates, &t[0], GATE_BROKEN, now_ms);
+	}
+	/* A pause that the provider asked for is no failure of it. */
+	gate_pause(gates, 0, now_ms + 60000);
+	ck_assert_int_eq(circuit(), CIRCUIT_CLOSED);
+	now_ms -= 120000;
+	ck_assert(!enter(0, now_ms));
+	gate_leave(gates, &t[0], GATE_NEUTRAL, now_ms);
+	gates_free(gates);
+	start();
+	for (i = 0; i < 8; i++) {
+		ck_assert(enter(0, now_ms));
+		gate_leave(gates, &t[0], GATE_BROKEN, now_ms);
+	}
+	/* That pause is over since a minute. */
+	ck_assert_int_eq(circuit(), CIRCUIT_HALF_OPEN);
+	now_ms = clock_mono_ms();
+	ck_assert(enter(0, now_ms));
+	gate_leave(gates, &t[0], GATE_BROKEN, now_ms);
+	ck_assert_int_eq(circuit(), CIRCUIT_OPEN);
+	now_ms += 60000;
+	ck_assert(enter(0, now_ms));
+	gate_leave(gates, &t[0], GATE_FINE, now_ms);
+	ck_assert_int_eq(circuit(), CIRCUIT_CLOSED);
+}
+END_TEST
+
+START_TEST(tallies_add_up_per_provider_and_model)
+{
+	static struct model_info models[2];
+	struct call_row row = { .state = CALL_ANSWERED, .cost_nano = 5,
+		.prompt_tokens = 7, .image_out_tokens = 3 };
+	struct tallies *all = tallies_new();
+	struct model_tally got[4];
+
+	providers[1].name = (char *)(uintptr_t)"q";
+	models[0].id = (char *)(uintptr_t)"a";
+	models[1].id = (char *)(uintptr_t)"b";
+	ck_assert_int_eq(tallies_get(all, got, 4), 0);
+	tally_sent(all, &providers[0], &models[0]);
+	tally_sent(all, &providers[0], &models[0]);
+	tally_sent(all, &providers[0], &models[0]);
+	tally_sent(all, &providers[1], &models[1]);
+	tally_settled(all, &providers[0], &models[0], &row, FAULT_NONE);
+	row.state = CALL_FAILED;
+	tally_settled(all, &providers[0], &models[0], &row, FAULT_SERVER);
+	row.state = CALL_UNKNOWN;
+	row.cost_nano = 0;
+	tally_settled(all, &providers[1], &models[1], &row, FAULT_NETWORK);
+	ck_assert_int_eq(tallies_get(all, got, 1), 2);
+	ck_assert_int_eq(tallies_get(all, got, 4), 2);
+	ck_assert_str_eq(got[0].provider, "p");
+	ck_assert_str_eq(got[0].model, "a");
+	ck_assert_int_eq(got[0].sent, 3);
+	ck_assert_int_eq(got[0].in_flight, 1);
+	ck_assert_int_eq(got[0].answered, 1);
+	ck_assert_int_eq(got[0].failed[FAULT_SERVER], 1);
+	ck_assert_int_eq(got[0].cost_nano, 10);
+	ck_assert_int_eq(got[0].prompt, 14);
+	ck_assert_int_eq(got[0].image_out, 6);
+	ck_assert_int_eq(got[1].unknown, 1);
+	ck_assert_int_eq(got[1].in_flight, 0);
+	ck_assert_int_eq(got[1].failed[FAULT_NETWORK], 0);
+	tallies_free(all);
+}
+END_TEST
+
 Suite *
 suite_gate(void)
 {
@@ -249,6 +335,8 @@ suite_gate(void)
 	tcase_add_test(tc, too_many_requests_halve_what_is_allowed);
 	tcase_add_test(tc, a_broken_provider_is_left_alone_then_probed);
 	tcase_add_test(tc, figures_are_kept);
+	tcase_add_test(tc, the_circuit_is_told);
+	tcase_add_test(tc, tallies_add_up_per_provider_and_model);
 	suite_add_tcase(s, tc);
 	return s;
 }

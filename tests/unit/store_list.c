@@ -171,6 +171,29 @@ START_TEST(keys_lead_through_the_same_list)
 }
 END_TEST
 
+START_TEST(runs_are_counted_by_status)
+{
+	int64_t n[STATE__COUNT], all = 0;
+	struct run_query q = { .page = 1, .page_size = 1 };
+	int i;
+
+	add_mixed_runs();
+	ck_ok(store_count_runs(st, n, &err), &err);
+	for (i = 0; i < STATE__COUNT; i++) {
+		struct run_page p;
+
+		q.by_status = true;
+		q.status = (enum state)i;
+		ck_ok(store_list_runs(st, &q, &p, &err), &err);
+		ck_assert_int_eq(n[i], p.total);
+		run_page_release(&p);
+		all += n[i];
+	}
+	ck_assert_int_gt(n[STATE_PENDING], 0);
+	ck_assert_int_gt(all, n[STATE_PENDING]);
+}
+END_TEST
+
 START_TEST(a_page_that_is_none_is_refused)
 {
 	char text[MAX_LIST_TEXT_BYTES + 2];
@@ -484,6 +507,7 @@ list_suite(void)
 	    ARRAY_LEN(pages));
 	tcase_add_loop_test(tc, keys_lead_through_the_same_list, 0,
 	    ARRAY_LEN(pages));
+	tcase_add_test(tc, runs_are_counted_by_status);
 	tcase_add_test(tc, a_page_that_is_none_is_refused);
 	tcase_add_test(tc, a_page_by_number_says_where_to_go_on);
 	tcase_add_test(tc, keys_are_not_moved_by_what_comes_and_goes);
