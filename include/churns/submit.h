@@ -133,4 +133,36 @@ enum err_code run_submit(struct service *s, struct store *st,
     const char *idempotency_key, int64_t now_ms, struct submit_result *out,
     struct err *e);
 
+/* --- deleting ---------------------------------------------------------------- */
+
+struct run_deletion {
+	enum delete_outcome outcome;
+	bool files_left;	/* the run is gone, but not all of its files; a
+				   runner will try again */
+	struct err why;		/* with files_left */
+};
+
+/*
+ * Delete a run with its rows (store_delete_run()) and its directory in
+ * runs_dir.  The run is gone when this returns ERR_OK with DELETE_DONE, also
+ * with files_left: then nothing of it is to be found under its id any more.
+ * Errors are those of store_delete_run(); then nothing has changed.
+ */
+enum err_code run_delete(const char *runs_dir, struct store *st,
+    const char *owner, const char *run_id, int64_t now_ms,
+    struct run_deletion *out, struct err *e);
+
+/* One pass over the deleted runs that may still have files; begin with all
+ * zero. */
+struct delete_sweep {
+	struct deleted_run at;	/* looked at last */
+	int done;		/* known to be gone for good now */
+	int left;		/* that could not be removed ... */
+	struct err why;		/* ... the last one for this reason */
+};
+
+/* Remove the files of the next few of them. *more: call again, soon. */
+enum err_code run_delete_sweep(const char *runs_dir, struct store *st,
+    struct delete_sweep *sweep, int64_t now_ms, bool *more, struct err *e);
+
 #endif

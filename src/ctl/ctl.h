@@ -41,7 +41,8 @@ struct ctl_option {
 
 struct command {
 	const char *name;
-	const char *operand;	/* "ID", needed; NULL: takes none */
+	const char *operand;	/* "ID", needed; "ID...": one or more; NULL: takes
+				   none */
 	const char *summary;
 	const struct ctl_option *options;	/* beside the common ones; ended by a NULL name; NULL: none */
 	bool json;		/* has --json */
@@ -58,6 +59,7 @@ int cmd_list(struct ctl *c);
 int cmd_show(struct ctl *c);
 int cmd_watch(struct ctl *c);
 int cmd_cancel(struct ctl *c);
+int cmd_delete(struct ctl *c);
 int cmd_calls(struct ctl *c);
 int cmd_prompt(struct ctl *c);
 int cmd_queue(struct ctl *c);
@@ -82,7 +84,9 @@ struct ctl {
 	const struct command *command;
 	struct conf_options conf;
 	bool json;
-	const char *operand;	/* NULL: the command takes none */
+	const char *operand;	/* the first; NULL: the command takes none */
+	char **operands;	/* all of them */
+	int n_operands;
 	struct given given[MAX_GIVEN];	/* in the order of the command line */
 	int n_given;
 	/* what is open */

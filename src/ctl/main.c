@@ -55,6 +55,8 @@ static const struct command commands[] = {
 	  NULL, true, false, cmd_watch },
 	{ "cancel", "ID", "cancel a run, whoever works on it",
 	  NULL, true, false, cmd_cancel },
+	{ "delete", "ID...", "delete runs that have ended, with their files",
+	  NULL, true, false, cmd_delete },
 	{ "calls", "ID", "list the model calls of a run and what they cost",
 	  NULL, true, false, cmd_calls },
 	{ "prompt", "STAGE", "show what a stage of a run would send to models",
@@ -197,13 +199,19 @@ read_options(struct ctl *c, int argc, char **argv)
 		help_command(stdout, c->command);
 		return 0;
 	}
-	if (c->command->operand != NULL && optind < argc)
-		c->operand = argv[optind++];
+	if (c->command->operand != NULL && optind < argc) {
+		c->operands = argv + optind;
+		c->n_operands = strstr(c->command->operand, "...") != NULL ?
+		    argc - optind : 1;
+		c->operand = c->operands[0];
+		optind += c->n_operands;
+	}
 	if (optind < argc)
 		return ctl_misuse(c, "\"%s\" is not expected here",
 		    argv[optind]);
 	if (c->command->operand != NULL && c->operand == NULL)
-		return ctl_misuse(c, "the %s of a run is missing",
+		return ctl_misuse(c, "the %.*s of a run is missing",
+		    (int)strcspn(c->command->operand, "."),
 		    c->command->operand);
 	return -1;
 }

@@ -7,6 +7,9 @@
  * directories are looked through when a runner starts and now and then, a few at
  * a time, since there may be very many and the thread has better things to do.
  *
+ * The files of deleted runs are found by their rows instead, and removed whole
+ * (run_delete.c): whoever deleted them may have died, or was refused.
+ *
  * Nothing is removed while any job of the run waits or runs, or while a slot of
  * ours still has one.  A job that is submitted at that very moment finds its
  * directory gone at worst, is put back, and makes it again.
@@ -16,6 +19,7 @@
 
 #include "runner.h"
 
+#include "clock.h"
 #include "file.h"
 #include "log.h"
 #include "xalloc.h"
@@ -96,5 +100,30 @@ leftovers_step(struct runner *r)
 	if (r->leftovers_removed > 0)
 		log_info("leftovers removed", "runs=%d",
 		    r->leftovers_removed);
+	return LEFTOVERS_MS;
+}
+
+int64_t
+deleted_step(struct runner *r)
+{
+	struct delete_sweep *sweep = &r->deleted;
+	struct err e = ERR_INIT;
+	bool more = false;
+
+	if (run_delete_sweep(r->service.runs_dir, r->store, sweep,
+	    clock_now_ms(), &more, &e) != ERR_OK) {
+		log_warn("files of deleted runs not looked for, trying again",
+		    "error=%s", log_quote(e.msg));
+		return SWEEP_MS;
+	}
+	if (more)
+		return LEFTOVERS_STEP_MS;
+	if (sweep->left > 0)
+		log_warn("files of deleted runs are left, ignoring",
+		    "runs=%d error=%s", sweep->left, log_quote(sweep->why.msg));
+	else if (sweep->done > 0)
+		log_info("files of deleted runs are gone", "runs=%d",
+		    sweep->done);
+	memset(sweep, 0, sizeof(*sweep));
 	return LEFTOVERS_MS;
 }

@@ -299,7 +299,7 @@ check_size(struct runner *r)
 
 struct rounds {
 	/* monotonic: when next */
-	int64_t recover_ms, leftovers_ms, sweep_ms, beat_ms;
+	int64_t recover_ms, leftovers_ms, deleted_ms, sweep_ms, beat_ms;
 };
 
 /* What is done now and then; returns how long until the next of it. */
@@ -316,6 +316,8 @@ go_rounds(struct runner *r, struct rounds *n)
 	}
 	if (now >= n->leftovers_ms)
 		n->leftovers_ms = now + leftovers_step(r);
+	if (now >= n->deleted_ms)
+		n->deleted_ms = now + deleted_step(r);
 	if (now >= n->sweep_ms) {
 		/* Those who died could not take their rows away. */
 		if (store_sweep_processes(r->store,
@@ -333,6 +335,7 @@ go_rounds(struct runner *r, struct rounds *n)
 	}
 	next = n->recover_ms < n->leftovers_ms ? n->recover_ms :
 	    n->leftovers_ms;
+	next = n->deleted_ms < next ? n->deleted_ms : next;
 	next = n->beat_ms < next ? n->beat_ms : next;
 	return next - clock_mono_ms();
 }
@@ -341,7 +344,7 @@ static void *
 claimer_run(void *arg)
 {
 	struct runner *r = arg;
-	struct rounds rounds = { 0, 0, 0, 0 };
+	struct rounds rounds = { 0, 0, 0, 0, 0 };
 	int64_t wait, until_round;
 
 	pthread_mutex_lock(&r->lock);

@@ -4,7 +4,7 @@
  *   main thread   signals and wake-ups; starts and stops the others
  *   claimer       takes jobs while a slot is free, finds the jobs of dead
  *                 runners, keeps our row in the table of processes, removes
- *                 what ended jobs have left
+ *                 what ended jobs and deleted runs have left
  *   keeper        renews leases, hears of cancels, ends jobs at their deadline
  *   slots         at most runner.max_jobs threads, one job each at a time
  *   lanes, HTTP, checkpoints   threads of the rooms below
@@ -23,6 +23,7 @@
 
 #include "executor.h"
 #include "service.h"
+#include "submit.h"
 
 #define ROLE "runner"
 #define RECOVER_MS 1000		/* how often we look for dead runners */
@@ -73,6 +74,7 @@ struct runner {
 	struct suspects suspects;	/* the claimer's */
 	DIR *leftovers;		/* being looked through, by the claimer; NULL */
 	int leftovers_removed;	/* in this pass */
+	struct delete_sweep deleted;	/* this pass; the claimer's */
 	int changed_fd;		/* eventfd: busy became 0, or we have drained */
 	pthread_t claimer, keeper;
 	bool claimer_started, keeper_started;
@@ -130,6 +132,8 @@ void life_take_back(struct runner *r);
 /* Go on looking through the runs' directories, or begin to; returns in how many
  * ms to call again. */
 int64_t leftovers_step(struct runner *r);
+/* The same for the files of deleted runs. */
+int64_t deleted_step(struct runner *r);
 
 /* --- stats.c -------------------------------------------------------------- */
 

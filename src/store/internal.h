@@ -7,8 +7,8 @@
  *   turn.c         whose turn it is to write, between processes
  *   writer.c       the one thread that writes: group commit
  *   checkpoint.c   the thread that moves the log back
- *   submit.c run.c list.c job.c end.c stage.c ledger.c event.c process.c
- *   derived.c refinement.c caption.c
+ *   submit.c run.c list.c delete.c job.c end.c stage.c ledger.c event.c
+ *   process.c derived.c refinement.c caption.c
  *                  the statements, by what they are about
  *
  * A unit is a function that runs in the writer thread, inside a transaction,

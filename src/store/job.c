@@ -549,6 +549,7 @@ store_get_run_job(struct store *st, const char *run_id, struct job *out,
 	static const char sql[] =
 	    "SELECT " JOB_COLUMNS " FROM jobs"
 	    " WHERE run_id = ?1 AND kind = 'generation'"
+	    " AND EXISTS (SELECT 1 FROM runs WHERE id = ?1 AND deleted_ms = 0)"
 	    " ORDER BY created_ms DESC LIMIT 1";
 
 	return read_job(st, sql, run_id, out, e);

@@ -7,7 +7,8 @@
  * Beginning is fenced, so a runner that lost its job sends nothing new.
  * Settling is not: money that was spent is booked, whoever has the job by now,
  * and once a row is ANSWERED nothing changes it.  What was summed from the row
- * before (its stage, its run) is summed again in the same unit.
+ * before (its stage, its run) is summed again in the same unit.  Only the content
+ * of an answer that comes after its run was deleted is not kept.
  */
 #include "internal.h"
 
@@ -166,6 +167,18 @@ sum_ended_run(struct db *db, const char *run_id, struct err *e)
 	return rc;
 }
 
+/* Nobody may read any more what came for a deleted run. */
+static enum err_code
+forget_if_deleted(struct db *db, const char *id, struct err *e)
+{
+	static const char sql[] =
+	    "UPDATE model_calls SET answer = NULL, blobs = NULL, error = NULL"
+	    " WHERE id = ?1 AND EXISTS (SELECT 1 FROM runs r"
+	    "  WHERE r.id = model_calls.run_id AND r.deleted_ms > 0)";
+
+	return db_run(db, sql, DB_ARGS(db_s(id)), NULL, e);
+}
+
 /* What the call was made for, if it has ended. */
 static enum err_code
 sum_subject(struct db *db, const struct call_place *p, struct err *e)
@@ -199,6 +212,8 @@ settle_unit(struct db *db, void *arg, struct err *e)
 		rc = run_touch(db, p.run_id, e);
 	if (rc == ERR_OK)
 		rc = sum_subject(db, &p, e);
+	if (rc == ERR_OK)
+		rc = forget_if_deleted(db, c->id, e);
 	place_free(&p);
 	return rc;
 }

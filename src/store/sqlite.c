@@ -3,7 +3,8 @@
  *
  * Every connection is opened NOMUTEX (one thread at a time uses it), in WAL
  * mode, with foreign keys checked at once, temporary tables in memory, no
- * memory map (a map turns an I/O error into SIGBUS) and a small cache.
+ * memory map (a map turns an I/O error into SIGBUS) and a small cache.  What is
+ * deleted is overwritten in the file, since users delete for a reason.
  *
  * Nothing in this project may open(2) the database file itself while a
  * connection is open: closing any descriptor of the file drops the POSIX locks
@@ -174,6 +175,7 @@ set_up(struct db *db, const struct db_options *o, struct err *e)
 	    "PRAGMA synchronous = %s;"
 	    "PRAGMA temp_store = MEMORY;"
 	    "PRAGMA mmap_size = 0;"
+	    "PRAGMA secure_delete = ON;"
 	    "PRAGMA cache_size = -%d;"
 	    "PRAGMA wal_autocheckpoint = %d;"
 	    "PRAGMA journal_size_limit = %d;"

@@ -98,6 +98,7 @@ class Usage(Case):
                      ["show", "a", "b"], ["list", "--limit"],
                      ["list", "--limit", "0"], ["list", "--limit", "ten"],
                      ["list", "--status", "ASLEEP"], ["config", "--json"],
+                     ["delete"], ["cancel", "a", "b"],
                      ["submit", "--field", "novalue"], ["help", "sing"],
                      ["submit", "--key", "k" * 201], ["submit", "--key", ""]):
             code, out, err = self.run_ctl(*args)
@@ -114,7 +115,7 @@ class Usage(Case):
         code, out, err = self.run_ctl("help")
         self.assertEqual((code, err), (0, ""))
         names = re.findall(r"^  ([a-z]+) ", out, re.M)
-        self.assertEqual(len(names), 11)
+        self.assertEqual(len(names), 12)
         with open(os.path.join(SRC, "src/ctl/churnsctl.1"),
                   encoding="utf-8") as f:
             page = f.read()
@@ -569,6 +570,39 @@ class WithoutRunner(Case):
         self.assertEqual((code, event["seq"], event["type"]),
                          (1, 1, "run_error"))
 
+    def test_runs_are_deleted_with_their_files(self):
+        s = self.s
+        ids = [self.submit(s, "--image", self.photo()) for _ in range(4)]
+        for run_id in ids[:3]:
+            self.assertEqual(s.run_files(run_id), ["input_small.png"])
+            self.ctl(s, "cancel", run_id)
+        folder = os.path.join(s.data, "runs")
+        self.assertTrue(set(ids) <= set(os.listdir(folder)))
+        err = self.ctl(s, "delete", ids[3], status=1)
+        self.assertEqual(err, "churnsctl: run %s still waits or runs; cancel "
+                         "it first\n" % ids[3])
+        # What is refused keeps no other from being deleted.
+        code, out, err = s.ctl("delete", ids[0], "nonsense", ids[1])
+        self.assertEqual((code, out), (1, "Deleted %s.\nDeleted %s.\n" %
+                                       (ids[0], ids[1])))
+        self.assertEqual(err, "churnsctl: there is no run nonsense\n")
+        self.assertEqual(json.loads(self.ctl(s, "delete", ids[2], "--json")),
+                         [{"id": ids[2], "deleted": True, "error": None,
+                           "files_left": None}])
+        code, out, _ = s.ctl("delete", ids[2], "--json")
+        self.assertEqual(code, 1)
+        self.assertEqual(json.loads(out)[0]["error"],
+                         "there is no run %s" % ids[2])
+        self.assertEqual(set(ids) & set(os.listdir(folder)), {ids[3]})
+        self.assertEqual([n for n in os.listdir(folder) if n[0] == "."], [])
+        listed = json.loads(self.ctl(s, "list", "--limit", "9999", "--json"))
+        shown = {r["id"] for r in listed["runs"]}
+        self.assertEqual(shown & set(ids), {ids[3]})
+        self.assertEqual(listed["total"], len(listed["runs"]))
+        for command in ("show", "watch", "calls", "cancel"):
+            self.ctl(s, command, ids[0], status=1)
+        self.ctl(s, "cancel", ids[3])
+
     def test_a_picture_is_copied_and_nothing_is_left_in_uploads(self):
         s = self.s
         run_id = self.submit(s, "--image", self.photo())
@@ -657,7 +691,7 @@ class WithoutRunner(Case):
         self.assertRegex(doc["id"], UUID)
 
     def test_what_is_not_there(self):
-        for args in (["show"], ["watch"], ["cancel"], ["calls"]):
+        for args in (["show"], ["watch"], ["cancel"], ["calls"], ["delete"]):
             for run_id in ("00000000-0000-4000-8000-000000000000", "nonsense"):
                 self.submit(self.s)
                 err = self.ctl(self.s, *(args + [run_id]), status=1)

@@ -71,6 +71,37 @@ class Trouble(unittest.TestCase):
                       s.results(run["id"])["generated_images"]]
             self.assertEqual(states, ["success", "error"])
 
+    def test_files_of_a_deleted_run_are_found_again(self):
+        """A crash in the middle of deleting, and a runner that was late."""
+        with Stack(runner=True, sim=True) as s:
+            ids = [s.submit(num_variants="1")["id"] for _ in range(2)]
+            for run_id in ids:
+                self.assertEqual(s.wait(run_id)["status"], "COMPLETED")
+            folder = os.path.join(s.data, "runs")
+            kept = os.path.join(s.dir, "kept")
+            shutil.copytree(os.path.join(folder, ids[0]), kept)
+            code, out, err = s.ctl("delete", ids[0])
+            self.assertEqual((code, err), (0, ""), out)
+            self.assertEqual(os.listdir(folder), [ids[1]])
+            s.kill("runner")
+            shutil.copytree(kept, os.path.join(folder, ids[0]))
+            shutil.copytree(kept, os.path.join(folder, ".deleted-" + ids[0]))
+            s.start("runner")
+            wait_until(lambda: os.listdir(folder) == [ids[1]], 20,
+                       "the files to be removed")
+            # Only much later is nobody expected to make one more.
+            marks = "SELECT files_removed AS f FROM runs ORDER BY deleted_ms"
+            self.assertEqual(s.sql(marks), [{"f": 0}, {"f": 0}])
+            s.kill("runner")
+            s.write_sql("UPDATE runs SET deleted_ms = deleted_ms - 3600000 "
+                        "WHERE deleted_ms > 0")
+            s.start("runner")
+            wait_until(lambda: s.sql(marks) == [{"f": 0}, {"f": 1}], 20,
+                       "the mark")
+            self.assertIn("files of deleted runs are gone", s.log("runner"))
+            self.assertEqual(s.run(ids[1])["status"], "COMPLETED")
+            self.assertEqual(len(s.results(ids[1])["generated_images"]), 1)
+
     def test_a_directory_that_is_gone_takes_nothing_back(self):
         env = {"CHURNS_RUNNER_MAX_ATTEMPTS": "2"}
         with Stack(runner=True, sim=True, env=env) as s:

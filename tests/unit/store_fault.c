@@ -412,6 +412,45 @@ START_TEST(a_file_that_may_not_grow_is_a_full_disk)
 }
 END_TEST
 
+#define DELETE_FAULTS 12	/* deleting makes fewer changes */
+
+/* The run is there with everything, or gone with everything; the audit after
+ * the test looks at the rest. */
+START_TEST(a_run_is_deleted_whole_or_not_at_all)
+{
+	struct store_options o = options();
+	enum delete_outcome outcome;
+	enum err_code rc;
+	struct claimed c;
+	int64_t events, calls;
+
+	o.full_sync = true;
+	open_with(&o);
+	add_run(1);
+	claim_at(T0 + HOUR, &c);
+	ck_ok(tell(&c, "strategy", STAGE_RUNNING, T0), &err);
+	ck_ok(checkpoint(&c, "strategy", 1, T0), &err);
+	buy(&c, "call-1", "strategy", 5);
+	ck_ok(finish(&c, STATE_COMPLETED, T0), &err);
+	fail_at(_i + 1, false);
+	rc = store_delete_run(st, "ann", c.run_id, T0, &outcome, &err);
+	heal();
+	ck_assert(rc == ERR_OK || rc == ERR_FULL || rc == ERR_SYSTEM);
+	events = sql_int("SELECT count(*) FROM events");
+	calls = sql_int("SELECT sum(cost_nano) FROM model_calls");
+	ck_assert_int_eq(events, rc == ERR_OK ? 0 : 2);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM stages"),
+	    rc == ERR_OK ? 0 : 3);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM lane_outputs"),
+	    rc != ERR_OK);
+	ck_assert_int_eq(calls, 5);
+	audit();
+	if (rc != ERR_OK)
+		ck_ok(store_delete_run(st, "ann", c.run_id, T0, &outcome,
+		    &err), &err);
+}
+END_TEST
+
 START_TEST(creating_may_fail_anywhere_and_be_tried_again)
 {
 	struct store_options o = options();
@@ -442,6 +481,8 @@ fault_suite(void)
 	tcase_add_loop_test(tc, any_change_of_a_file_may_fail_once, 0, FAULTS);
 	tcase_add_loop_test(tc, any_change_of_a_file_may_fail_for_good, 0,
 	    FAULTS / 3);
+	tcase_add_loop_test(tc, a_run_is_deleted_whole_or_not_at_all, 0,
+	    DELETE_FAULTS);
 	tcase_add_loop_test(tc, creating_may_fail_anywhere_and_be_tried_again,
 	    0, 80);
 	suite_add_tcase(s, tc);

@@ -181,7 +181,10 @@ START_TEST(no_statement_of_a_runs_life_reads_a_whole_table)
 	struct store_options o = options();
 	struct run_query q = { .owner = "ann", .page = 1, .page_size = 20 };
 	enum cancel_outcome outcome;
+	struct deleted_run from = { "", 0 };
+	enum delete_outcome deleted;
 	struct queue_figures figures;
+	struct deleted_list gone;
 	struct stage_list stages;
 	struct run_page page;
 	struct expired x;
@@ -218,6 +221,12 @@ START_TEST(no_statement_of_a_runs_life_reads_a_whole_table)
 	stage_list_release(&stages);
 	ck_ok(store_queue_figures(st, &figures, &err), &err);
 	ck_assert_int_ge(last_event_seq(MANY + 1), 1);
+	ck_ok(store_delete_run(st, NULL, c.run_id, T0, &deleted, &err), &err);
+	ck_assert_int_eq(deleted, DELETE_DONE);
+	ck_ok(store_list_deleted(st, &from, 0, &gone, &err), &err);
+	ck_assert_int_eq(gone.n, 1);
+	deleted_list_release(&gone);
+	ck_ok(store_files_removed(st, c.run_id, &err), &err);
 	ck_assert_int_eq(atomic_load(&scans), 0);
 }
 END_TEST

@@ -177,9 +177,23 @@ static const struct {
 	  "SELECT count(*) FROM runs WHERE id NOT IN"
 	  " (SELECT run_id FROM jobs)" },
 	{ "a run that ended has not one terminal event",
-	  "SELECT count(*) FROM runs r WHERE (status IN " TERMINAL ") <>"
+	  "SELECT count(*) FROM runs r WHERE deleted_ms = 0 AND"
+	  " (status IN " TERMINAL ") <>"
 	  " (SELECT count(*) FROM events WHERE run_id = r.id AND " OWN
 	  "  AND type IN ('run_complete', 'run_error'))" },
+	{ "a deleted run has content, or a job that is open",
+	  "SELECT count(*) FROM runs r WHERE deleted_ms > 0 AND"
+	  " (COALESCE(prompt, form, inputs, brand_kit, warnings,"
+	  "  error_message, platform_name) IS NOT NULL"
+	  "  OR EXISTS (SELECT 1 FROM events WHERE run_id = r.id)"
+	  "  OR EXISTS (SELECT 1 FROM idempotency WHERE run_id = r.id)"
+	  "  OR EXISTS (SELECT 1 FROM jobs WHERE run_id = r.id"
+	  "   AND state NOT IN " TERMINAL ")"
+	  "  OR EXISTS (SELECT 1 FROM model_calls WHERE run_id = r.id"
+	  "   AND COALESCE(answer, blobs, error) IS NOT NULL))" },
+	{ "files are gone of a run that is not deleted",
+	  "SELECT count(*) FROM runs WHERE files_removed = 1"
+	  " AND deleted_ms = 0" },
 	{ "the terminal event is not the last, or tells another end",
 	  "SELECT count(*) FROM runs r JOIN events e ON e.run_id = r.id"
 	  " AND " OWN " AND e.type IN ('run_complete', 'run_error')"

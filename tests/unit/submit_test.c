@@ -12,6 +12,7 @@ main(void)
 	suite_add_tcase(s, submit_brief_case());
 	suite_add_tcase(s, submit_kit_case());
 	suite_add_tcase(s, submit_store_case());
+	suite_add_tcase(s, submit_delete_case());
 	suite_add_tcase(s, submit_views_case());
 	suite_add_tcase(s, submit_service_case());
 	suite_add_tcase(s, submit_wake_case());

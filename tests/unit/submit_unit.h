@@ -61,6 +61,7 @@ TCase *submit_form_case(void);
 TCase *submit_brief_case(void);
 TCase *submit_kit_case(void);
 TCase *submit_store_case(void);
+TCase *submit_delete_case(void);
 TCase *submit_views_case(void);
 TCase *submit_service_case(void);
 TCase *submit_wake_case(void);
