@@ -55,6 +55,11 @@ bool yaml_to_int(const struct yaml_node *n, int64_t *out);
 bool yaml_to_num(const struct yaml_node *n, double *out);
 bool yaml_to_bool(const struct yaml_node *n, bool *out);
 
+/* The tree as JSON: a plain null, true, false or number in JSON's notation is
+ * one, everything else is text. NULL for null; the caller's reference. */
+struct json_object;
+struct json_object *yaml_to_json(const struct yaml_node *n);
+
 /* For other texts (environment, forms) the same readers. */
 bool parse_int(const char *s, int64_t *out);
 bool parse_num(const char *s, double *out);

@@ -7,6 +7,7 @@
 
 #include "env.h"
 #include "file.h"
+#include "json.h"
 #include "xalloc.h"
 #include "yaml.h"
 
@@ -145,6 +146,37 @@ START_TEST(yaml_is_loaded_from_its_file)
 	ck_fails(yaml_parse("y", text, strlen(text), &doc, &e), ERR_CONFIG);
 	ck_assert_ptr_null(doc);
 	free(text);
+}
+END_TEST
+
+static const struct {
+	const char *text, *want;	/* want: as JSON */
+} as_json[] = {
+	{ "", "{}" },
+	{ "a: {b: [1, x], c: }", "{\"a\":{\"b\":[1,\"x\"],\"c\":null}}" },
+	{ "[null, Null, ~, \"\", 'null']", "[null,null,null,\"\",\"null\"]" },
+	{ "[true, false, 'true', no, yes, on, True]",
+	  "[true,false,\"true\",\"no\",\"yes\",\"on\",\"True\"]" },
+	{ "[0, -1, 12, 0.10, 1e3, -2.5E-3]", "[0,-1,12,0.10,1e3,-2.5E-3]" },
+	{ "[007, +1, 1., .5, 0x10, 1_000, '12', 1e]",
+	  "[\"007\",\"+1\",\"1.\",\".5\",\"0x10\",\"1_000\",\"12\",\"1e\"]" },
+	{ "[9223372036854775807, -]", "[9223372036854775807,\"-\"]" },
+	{ "[1:1, 2026-11-23, a/b]", "[\"1:1\",\"2026-11-23\",\"a/b\"]" },
+	{ "a: |\n  x\n  y\nb: >-\n  x\n  y\n",
+	  "{\"a\":\"x\\ny\\n\",\"b\":\"x y\"}" },
+};
+
+START_TEST(yaml_becomes_json_without_surprises)
+{
+	struct yaml_doc *doc = yaml_of(as_json[_i].text);
+	struct json_object *o = yaml_to_json(doc->root);
+	char *text = json_to_text(o);
+
+	ck_assert_str_eq(text, as_json[_i].want);
+	free(text);
+	json_object_put(o);
+	yaml_free(doc);
+	ck_assert_ptr_null(yaml_to_json(NULL));
 }
 END_TEST
 
@@ -589,6 +621,8 @@ yaml_case(void)
 	add_rows(tc, faulty_yaml_names_its_line, bad_yaml);
 	tcase_add_test(tc, yaml_may_nest_to_its_depth);
 	tcase_add_test(tc, yaml_is_loaded_from_its_file);
+	tcase_add_loop_test(tc, yaml_becomes_json_without_surprises, 0,
+	    ARRAY_LEN(as_json));
 	tcase_add_test(tc, a_yaml_list_has_a_longest_length);
 	tcase_add_test(tc, a_yaml_map_has_a_longest_length);
 	tcase_add_test(tc,
