@@ -82,13 +82,33 @@ read_arguments(int argc, char **argv, struct arguments *a)
 	return -1;
 }
 
+enum err_code
+site_load(struct site *s, const struct conf_options *opts,
+    struct problems *problems)
+{
+	memset(s, 0, sizeof(*s));
+	/* The document follows from the configuration, and so do its faults. */
+	if (service_load(&s->svc, opts, problems) == ERR_OK &&
+	    document_load(s->svc.conf, problems, &s->document) == ERR_OK)
+		return ERR_OK;
+	site_release(s);
+	return ERR_CONFIG;
+}
+
+void
+site_release(struct site *s)
+{
+	document_release(&s->document);
+	service_release(&s->svc);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct arguments a = { { NULL, NULL, false }, NULL };
 	struct listener listener = LISTENER_INIT;
 	struct problems problems;
-	struct service svc;
+	struct site site;
 	struct err e = ERR_INIT;
 	int status;
 
@@ -101,27 +121,28 @@ main(int argc, char **argv)
 	log_init("churns-api", LOG_INFO, LOG_TEXT);
 
 	problems_init(&problems);
-	if (service_load(&svc, &a.conf, &problems) != ERR_OK) {
+	if (site_load(&site, &a.conf, &problems) != ERR_OK) {
 		fputs(problems.text.buf, stderr);
 		problems_release(&problems);
 		return EXIT_CONFIG;
 	}
 	problems_release(&problems);
-	log_init("churns-api", svc.conf->settings.log_level,
-	    svc.conf->settings.log_format);
-	if (service_check_dirs(&svc, &e) != ERR_OK ||
-	    uploads_sweep(svc.conf->settings.data_dir, &e) != ERR_OK ||
+	log_init("churns-api", site.svc.conf->settings.log_level,
+	    site.svc.conf->settings.log_format);
+	if (service_check_dirs(&site.svc, &e) != ERR_OK ||
+	    uploads_sweep(site.svc.conf->settings.data_dir, &e) != ERR_OK ||
 	    listener_open("api.listen", a.listen != NULL ? a.listen :
-	    svc.conf->settings.api_listen, &listener, &e) != ERR_OK) {
+	    site.svc.conf->settings.api_listen, &listener, &e) != ERR_OK) {
 		fprintf(stderr, "churns-api: %s\n", e.msg);
-		service_release(&svc);
+		site_release(&site);
 		return EXIT_CONFIG;
 	}
 	log_info("ready to serve", "listen=%s workers=%d threads=%d",
 	    log_quote(listener.path != NULL ? listener.path : "given socket"),
-	    svc.conf->settings.api_workers, svc.conf->settings.api_threads);
-	status = parent_run(&svc, &a.conf, &listener);
+	    site.svc.conf->settings.api_workers,
+	    site.svc.conf->settings.api_threads);
+	status = parent_run(&site, &a.conf, &listener);
 	listener_close(&listener);
-	service_release(&svc);
+	site_release(&site);
 	return status;
 }

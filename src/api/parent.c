@@ -51,7 +51,7 @@ struct slot {
 };
 
 struct parent {
-	struct service *svc;
+	struct site *site;
 	const struct conf_options *opts;
 	const struct listener *listener;
 	struct metrics *metrics;	/* shared with all workers */
@@ -78,7 +78,7 @@ become_worker(struct parent *p, int stop_fd)
 	 * group; the parent alone decides what they mean.
 	 */
 	sigprocmask(SIG_BLOCK, &p->signals, NULL);
-	_exit(worker_run(p->svc, p->listener->fd, stop_fd, p->metrics));
+	_exit(worker_run(p->site, p->listener->fd, stop_fd, p->metrics));
 }
 
 static void
@@ -167,7 +167,7 @@ sweep(const struct parent *p)
 {
 	struct err e = ERR_INIT;
 
-	if (uploads_sweep(p->svc->conf->settings.data_dir, &e) != ERR_OK)
+	if (uploads_sweep(p->site->svc.conf->settings.data_dir, &e) != ERR_OK)
 		log_warn("uploads not swept, ignoring", "error=%s",
 		    log_quote(e.msg));
 }
@@ -245,15 +245,15 @@ static void
 reload(struct parent *p)
 {
 	struct problems problems;
-	struct service fresh;
+	struct site fresh;
 	struct err e = ERR_INIT;
 	int i, old = p->workers;
 
 	problems_init(&problems);
-	if (service_load(&fresh, p->opts, &problems) == ERR_OK &&
-	    service_check_dirs(&fresh, &e) != ERR_OK) {
+	if (site_load(&fresh, p->opts, &problems) == ERR_OK &&
+	    service_check_dirs(&fresh.svc, &e) != ERR_OK) {
 		problems_add(&problems, NULL, 0, "%s", e.msg);
-		service_release(&fresh);
+		site_release(&fresh);
 	}
 	if (problems.count > 0) {
 		log_problems(&problems);
@@ -261,9 +261,9 @@ reload(struct parent *p)
 		    "problems=%d", problems.count);
 		goto out;
 	}
-	service_release(p->svc);
-	*p->svc = fresh;
-	p->workers = p->svc->conf->settings.api_workers;
+	site_release(p->site);
+	*p->site = fresh;
+	p->workers = p->site->svc.conf->settings.api_workers;
 	for (i = 0; i < MAX_SLOTS; i++) {
 		struct slot *s = &p->slots[i];
 
@@ -358,10 +358,10 @@ wait_for_last(struct parent *p)
 }
 
 int
-parent_run(struct service *svc, const struct conf_options *opts,
+parent_run(struct site *site, const struct conf_options *opts,
     const struct listener *l)
 {
-	struct parent p = { .svc = svc, .opts = opts, .listener = l };
+	struct parent p = { .site = site, .opts = opts, .listener = l };
 	int i;
 
 	for (i = 0; i < MAX_SLOTS; i++)
@@ -379,7 +379,7 @@ parent_run(struct service *svc, const struct conf_options *opts,
 		    strerror(errno)));
 		return EXIT_FAILED;
 	}
-	p.workers = svc->conf->settings.api_workers;
+	p.workers = site->svc.conf->settings.api_workers;
 	want_workers(&p, p.workers);
 	while (!p.stopping) {
 		start_due(&p);

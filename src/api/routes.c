@@ -30,6 +30,9 @@
 
 static const struct route routes[] = {
 	{ METHOD_GET, "/", page_root, ANYONE },
+	{ METHOD_GET, "/openapi.json", page_openapi, ANYONE },
+	{ METHOD_GET, "/docs", page_docs, ANYONE },
+	{ METHOD_GET, "/redoc", page_redoc, ANYONE },
 	{ METHOD_GET, "/health", page_health, ANYONE },
 	{ METHOD_GET, "/health/ready", page_ready, ANYONE },
 	{ METHOD_GET, "/health/executor-stats", page_executor_stats, OPERATORS },

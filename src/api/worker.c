@@ -264,16 +264,16 @@ open_worker(struct worker *w, struct err *e)
 }
 
 int
-worker_run(struct service *svc, int listen_fd, int stop_fd,
+worker_run(struct site *site, int listen_fd, int stop_fd,
     struct metrics *metrics)
 {
-	struct worker w = { .svc = svc, .listen_fd = listen_fd,
-		.metrics = metrics,
+	struct worker w = { .svc = &site->svc, .document = &site->document,
+		.listen_fd = listen_fd, .metrics = metrics,
 		.counted_lock = PTHREAD_MUTEX_INITIALIZER,
 		.uploads_dirfd = -1, .runs_dirfd = -1, .stop_event = -1 };
 	pthread_t threads[MAX_THREADS];
 	struct err e = ERR_INIT;
-	int n, wanted = svc->conf->settings.api_threads;
+	int n, wanted = site->svc.conf->settings.api_threads;
 	bool idle;
 	int i;
 
@@ -283,7 +283,7 @@ worker_run(struct service *svc, int listen_fd, int stop_fd,
 		return e.code == ERR_CONFIG ? EXIT_CONFIG : EXIT_FAILED;
 	}
 	presence_init(&w.presence, "api", clock_now_ms());
-	make_salt(svc, w.tag_salt);
+	make_salt(&site->svc, w.tag_salt);
 	n = start_threads(&w, threads,
 	    wanted < MAX_THREADS ? wanted : MAX_THREADS);
 	if (n == 0)
@@ -303,7 +303,7 @@ worker_run(struct service *svc, int listen_fd, int stop_fd,
 		close(w.uploads_dirfd);
 		close(w.runs_dirfd);
 		close(w.stop_event);
-		service_release(svc);
+		site_release(site);
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "document.h"
 #include "metrics.h"
 #include "request.h"
 #include "service.h"
@@ -14,6 +15,7 @@
 
 struct worker {
 	struct service *svc;
+	const struct document *document;
 	struct store *store;
 	int listen_fd;
 	int stop_event;		/* eventfd: readable when threads shall stop */
@@ -72,6 +74,8 @@ void route_refuse(struct worker *w, struct request *r, const struct err *why,
 /* runs.c */
 handler page_run_create, page_run_list, page_run_show, page_run_status,
     page_run_results, page_run_events, page_run_cancel;
+/* docs.c */
+handler page_openapi, page_docs, page_redoc;
 /* files.c */
 handler page_file;
 /* health.c */

@@ -565,6 +565,7 @@ api_suite(void)
 	suite_add_tcase(s, api_large_case());
 	suite_add_tcase(s, api_routes_case());
 	suite_add_tcase(s, api_files_case());
+	suite_add_tcase(s, api_docs_case());
 	suite_add_tcase(s, api_conditions_case());
 	suite_add_tcase(s, api_tags_case());
 	suite_add_tcase(s, api_metrics_case());

@@ -64,6 +64,7 @@ TCase *api_multipart_case(void);
 TCase *api_large_case(void);	/* bodies of megabytes */
 TCase *api_routes_case(void);
 TCase *api_files_case(void);
+TCase *api_docs_case(void);
 TCase *api_conditions_case(void);
 TCase *api_tags_case(void);
 TCase *api_metrics_case(void);
