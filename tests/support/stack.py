@@ -80,11 +80,12 @@ def multipart(fields, files=()):
 
 
 class Stack:
-    """Starts what is asked for, in order sim, runner, api, web."""
+    """Starts what is asked for, in order sim, runner, api, push, web."""
 
     def __init__(self, web=True, api=True, runner=False, sim=False, env=None,
-                 conf=None, keep=False, data="data"):
-        self.want = {"web": web, "api": api, "runner": runner, "sim": sim}
+                 conf=None, keep=False, data="data", push=False):
+        self.want = {"web": web, "api": api, "runner": runner, "sim": sim,
+                     "push": push}
         self.extra = dict(env or {})
         self.conf_edits = conf      # function(conf dir) called before start
         self.keep = keep or bool(os.environ.get("CHURNS_KEEP"))
@@ -103,7 +104,7 @@ class Stack:
     def __enter__(self):
         try:
             self.prepare()
-            for name in ("sim", "runner", "api", "web"):
+            for name in ("sim", "runner", "api", "push", "web"):
                 if self.want[name]:
                     self.start(name)
             if self.want["web"] and self.want["api"]:
@@ -140,6 +141,7 @@ class Stack:
             "CHURNS_DATA_DIR": self.data,
             "CHURNS_RUN_DIR": self.run_dir,
             "CHURNS_API_LISTEN": os.path.join(self.run_dir, "api.sock"),
+            "CHURNS_PUSH_LISTEN": os.path.join(self.run_dir, "push.sock"),
             "CHURNS_IMAGE_HELPER": os.path.join(BUILD, "churns-image"),
             "CHURNS_API_SENDFILE": "x-sendfile",
             "OPENROUTER_BASE_URL": sim + "/openrouter/v1",
@@ -182,6 +184,7 @@ class Stack:
             "runner": [self.program("churns-runner")] + ours,
             "runner2": [self.program("churns-runner")] + ours,
             "api": [self.program("churns-api")] + ours,
+            "push": [self.program("churns-push")] + ours,
             "web": [shutil.which("lighttpd") or "/usr/sbin/lighttpd", "-D",
                     "-f", os.path.join(self.dir, "lighttpd.conf")],
         }[name]
@@ -205,12 +208,12 @@ class Stack:
             return self.processes[name]
         if name == "sim":
             wait_until(lambda: self.connects(self.sim_port), 10, "churns-sim")
-        if name == "api":
+        if name in ("api", "push"):
             # Whoever comes before it listens would be refused.
             process = self.processes[name]
             wait_until(lambda: process.poll() is not None or
                        "ready to serve" in self.log(name)[seen:], 10,
-                       "churns-api to listen")
+                       "churns-%s to listen" % name)
         return self.processes[name]
 
     def ctl(self, *args, timeout=60):
