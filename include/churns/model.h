@@ -38,7 +38,7 @@
 #include "schema.h"
 #include "store.h"
 
-#define MODEL_MAX_IMAGES 2	/* input pictures of one call */
+#define MODEL_MAX_IMAGES 3	/* input pictures of one call */
 #define MODEL_MAX_CALLS 8	/* in one model_chat_all() */
 #define MODEL_MAX_PROMPT_BYTES (256 * 1024)
 #define MAX_IMAGE_PROMPT_CHARS 32000
@@ -229,10 +229,16 @@ struct image_request {
 	const char *stage;
 	int variant;
 	const char *prompt;
-	struct call_image inputs[MODEL_MAX_IMAGES];	/* reference first, then logo */
+	const char *suffix;	/* tells apart several in a stage; NULL */
+	struct call_image inputs[MODEL_MAX_IMAGES];	/* what is edited first, a logo last */
 	int n_inputs;
 	bool has_logo;		/* the last input is a logo */
-	const char *aspect;	/* the platform's; resolved for the model used */
+	const char *mask;	/* a PNG of the first input's size, transparent
+				 * where it may change; NULL: everywhere.  Left
+				 * out where the wire has no masks. */
+	const char *fidelity;	/* to the inputs, where the model knows it:
+				 * "low"; NULL: "high" */
+	const char *aspect;	/* "4:5", "1080:1350"; resolved for the model used */
 	const char *quality;	/* "medium" */
 	picture_judge *judge;	/* NULL: whatever begins like a picture is one */
 	void *judge_arg;

@@ -101,6 +101,9 @@ image_build(struct call *c, struct call_wire *w, struct err *e)
 		.aspect = ic->send_aspect ? ic->aspect.aspect : NULL,
 		.size = ic->aspect.size,
 		.quality = ic->quality,
+		.mask = ic->req->mask,
+		.fidelity = ic->req->fidelity != NULL ? ic->req->fidelity :
+		    "high",
 		.boundary = boundary,
 	};
 	enum err_code rc;
@@ -441,7 +444,7 @@ model_image(struct model *m, const struct call_scope *scope,
 
 	memset(&ic, 0, sizeof(ic));
 	ic.req = req;
-	rc = call_init(c, m, scope, &image_kind, req->purpose, NULL,
+	rc = call_init(c, m, scope, &image_kind, req->purpose, req->suffix,
 	    req->stage, req->variant, req->note, req->note_arg);
 	if (rc == ERR_OK)
 		rc = check_request(req, &c->err);

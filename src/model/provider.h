@@ -56,6 +56,8 @@ struct image_ask {
 	const char *aspect;	/* NULL: not sent */
 	const char *size;	/* NULL: not sent */
 	const char *quality;	/* NULL: not sent */
+	const char *mask;	/* file beside the inputs; NULL: none */
+	const char *fidelity;	/* "low", "high" */
 	const char *boundary;	/* for multipart bodies */
 };
 

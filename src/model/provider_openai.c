@@ -290,10 +290,30 @@ extension_of(const char *mime)
 }
 
 static enum err_code
+add_file(const struct image_ask *a, const char *field, const char *filename,
+    const char *mime, const char *path, struct strbuf *sb,
+    struct http_body *b, struct err *e)
+{
+	enum err_code rc;
+
+	strbuf_addf(sb, "--%s\r\nContent-Disposition: form-data; "
+	    "name=\"%s\"; filename=\"%s\"\r\nContent-Type: %s\r\n\r\n",
+	    a->boundary, field, filename, mime);
+	rc = flush(sb, b, e);
+	if (rc == ERR_OK)
+		rc = http_body_file(b, a->run_dirfd, path, false, e);
+	if (rc == ERR_OK)
+		strbuf_addstr(sb, "\r\n");
+	return rc;
+}
+
+/* A mask is about the first picture, whatever stands behind it. */
+static enum err_code
 edit_body(const struct image_ask *a, struct strbuf *sb, struct http_body *b,
     struct err *e)
 {
-	enum err_code rc;
+	char filename[24];
+	enum err_code rc = ERR_OK;
 	int i;
 
 	add_field(sb, a->boundary, "model", a->model->id);
@@ -303,21 +323,18 @@ edit_body(const struct image_ask *a, struct strbuf *sb, struct http_body *b,
 	add_field(sb, a->boundary, "quality", a->quality);
 	/* The only model that knows it. */
 	if (strcmp(model_base_name(a->model->id), "gpt-image-1") == 0)
-		add_field(sb, a->boundary, "input_fidelity", "high");
-	for (i = 0; i < a->n_inputs; i++) {
-		strbuf_addf(sb, "--%s\r\nContent-Disposition: form-data; "
-		    "name=\"%s\"; filename=\"image%d.%s\"\r\n"
-		    "Content-Type: %s\r\n\r\n", a->boundary,
-		    a->n_inputs > 1 ? "image[]" : "image", i + 1,
-		    extension_of(a->inputs[i].mime), a->inputs[i].mime);
-		rc = flush(sb, b, e);
-		if (rc == ERR_OK)
-			rc = http_body_file(b, a->run_dirfd,
-			    a->inputs[i].path, false, e);
-		if (rc != ERR_OK)
-			return rc;
-		strbuf_addstr(sb, "\r\n");
+		add_field(sb, a->boundary, "input_fidelity", a->fidelity);
+	for (i = 0; i < a->n_inputs && rc == ERR_OK; i++) {
+		snprintf(filename, sizeof(filename), "image%d.%s", i + 1,
+		    extension_of(a->inputs[i].mime));
+		rc = add_file(a, a->n_inputs > 1 ? "image[]" : "image",
+		    filename, a->inputs[i].mime, a->inputs[i].path, sb, b, e);
 	}
+	if (rc == ERR_OK && a->mask != NULL)
+		rc = add_file(a, "mask", "mask.png", "image/png", a->mask, sb,
+		    b, e);
+	if (rc != ERR_OK)
+		return rc;
 	strbuf_addf(sb, "--%s--\r\n", a->boundary);
 	return ERR_OK;
 }

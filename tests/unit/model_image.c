@@ -156,6 +156,29 @@ START_TEST(an_edit_is_multipart_with_the_bytes_of_the_files)
 }
 END_TEST
 
+START_TEST(a_mask_goes_behind_the_pictures_and_fidelity_as_asked)
+{
+	struct image_request req = with_inputs(2);
+	const struct peer_request *sent;
+	const char *mask, *last;
+
+	req.mask = req.inputs[1].path;
+	req.fidelity = "low";
+	say(openai_picture(BIG), 200);
+	draw_this(&req, ERR_OK);
+	sent = peer_request(rig.peer, 0);
+	ck_assert(sent_has(0, "name=\"input_fidelity\"\r\n\r\nlow\r\n"));
+	mask = memmem(sent->body, sent->len,
+	    "name=\"mask\"; filename=\"mask.png\"", 32);
+	last = memmem(sent->body, sent->len, "filename=\"image2.png\"", 21);
+	ck_assert_ptr_nonnull(mask);
+	ck_assert_ptr_nonnull(last);
+	ck_assert(mask > last);
+	ck_assert_ptr_nonnull(memmem(mask, sent->len -
+	    (size_t)(mask - sent->body), png(700), 700));
+}
+END_TEST
+
 START_TEST(a_picture_may_come_as_an_address)
 {
 	char body[300];
@@ -639,6 +662,8 @@ suite_image(void)
 	    0, 2);
 	tcase_add_loop_test(t, an_edit_is_multipart_with_the_bytes_of_the_files,
 	    0, 2);
+	tcase_add_test(t,
+	    a_mask_goes_behind_the_pictures_and_fidelity_as_asked);
 	tcase_add_test(t, a_picture_may_come_as_an_address);
 	tcase_add_loop_test(t, other_addresses_are_not_fetched, 0,
 	    ARRAY_LEN(bad_urls));
