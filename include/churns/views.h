@@ -9,18 +9,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conf.h"
 #include "json.h"
 #include "store.h"
 
 struct json_object *view_run(const struct run *r);	/* Run */
-struct json_object *view_run_detail(const struct conf *conf,
-    const struct run *r, const struct stage_list *stages);	/* RunDetail; stages begun or skipped */
+/* RunDetail; the stages begun or skipped */
+struct json_object *view_run_detail(const struct run *r,
+    const struct stage_list *stages);
 /* RunList and "next_cursor"; page 0 (by key) is null, an unknown total, too */
 struct json_object *view_run_list(const struct run_page *p, int page,
     int page_size);
+/* RunStatusReport and "last_seq"; job (NULL: none) is the run's own */
 struct json_object *view_run_status(const struct run *r,
-    const struct job *job, const struct stage_list *stages, int64_t now_ms);	/* RunStatusReport, plus warnings-free extras */
+    const struct job *job, const struct stage_list *stages, int64_t now_ms);
 struct json_object *view_stage(const struct stage_row *s);	/* StageProgress */
 /* {"events":[{"seq","type","run_id","timestamp","data"}],"last_seq"} */
 struct json_object *view_events(const char *run_id, const struct event_list *l);

@@ -186,8 +186,7 @@ page_run_show(struct worker *w, struct request *r, struct response *res,
 	if (rc == ERR_OK)
 		rc = store_list_run_stages(w->store, run.id, &stages, e);
 	if (rc == ERR_OK)
-		response_json(res, 200, view_run_detail(w->svc->conf, &run,
-		    &stages));
+		response_json(res, 200, view_run_detail(&run, &stages));
 out:
 	stage_list_release(&stages);
 	run_release(&run);

@@ -279,7 +279,7 @@ story_view(const struct ctl *c, const struct story *s)
 	struct json_object *o;
 	int64_t wall_ms = s->run.duration_ms;
 
-	o = view_run_detail(c->service.conf, &s->run, &s->stages);
+	o = view_run_detail(&s->run, &s->stages);
 	json_put_obj(o, "cost_summary", results_cost_summary(&s->stages,
 	    &s->calls, wall_ms));
 	json_put_obj(o, "pictures", pictures(c, s));

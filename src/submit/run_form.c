@@ -297,8 +297,25 @@ check_presets(struct check *c)
 	    strcmp(type, "STYLE_RECIPE") != 0)
 		faults_rule(c->faults, "preset_type", "preset_type must be "
 		    "INPUT_TEMPLATE or STYLE_RECIPE.");
+	/* Kept as sent; without a preset the run itself is an ordinary one. */
+	json_put_str(c->out_form, "preset_type", type);
 	json_put_obj(c->out_form, "template_overrides",
 	    json_field(c, "template_overrides"));
+}
+
+/* A recipe is shown beside the picture it was applied to: its name beneath
+ * the run's directory. */
+static void
+put_base_image(struct check *c, const char *image_name)
+{
+	const char *type = json_get_str(c->out_form, "preset_type");
+	char *name = NULL;
+
+	if (c->image != NULL && type != NULL &&
+	    strcmp(type, "STYLE_RECIPE") == 0)
+		name = xasprintf("input_%s", image_name);
+	json_put_str(c->out_form, "base_image_url", name);
+	free(name);
 }
 
 /* --- the picture ------------------------------------------------------------------ */
@@ -510,6 +527,7 @@ put_form(struct check *c, const char *mode, const char *image_name)
 	json_put_bool(c->out_form, "has_image_reference", c->image != NULL);
 	json_put_str(c->out_form, "image_filename",
 	    c->image != NULL ? image_name : NULL);
+	put_base_image(c, image_name);
 	if (c->image == NULL)
 		json_put_null(c->out_form, "image_instruction");
 	json_put_obj(c->out_form, "unified_brief", json_copy(c->brief_doc));

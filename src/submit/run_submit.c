@@ -146,6 +146,7 @@ fill_run(struct run *run, struct run_request *r, const char *owner,
 	run->mode = xstrdup(r->mode);
 	run->platform_name = xstrdup(json_get_str(r->form, "platform_name"));
 	run->task_type = xstrdup(json_get_str(r->form, "task_type"));
+	run->preset_type = xstrdup(json_get_str(r->form, "preset_type"));
 	run->prompt = xstrdup(json_get_str(r->inputs, "prompt"));
 	run->inputs = json_to_text(r->inputs);
 	run->brand_kit = shown_kit(r, run->id);

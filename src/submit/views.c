@@ -106,8 +106,7 @@ view_stage(const struct stage_row *s)
 }
 
 struct json_object *
-view_run_detail(const struct conf *conf, const struct run *r,
-    const struct stage_list *stages)
+view_run_detail(const struct run *r, const struct stage_list *stages)
 {
 	static const char *const kept[] = { "platform_name", "task_type",
 		"prompt", "creativity_level", "num_variants", "render_text",
@@ -119,7 +118,6 @@ view_run_detail(const struct conf *conf, const struct run *r,
 	struct json_object *list = json_object_new_array();
 	int i;
 
-	(void)conf;
 	for (i = 0; i < stages->n; i++)
 		if (stages->rows[i].status != STAGE_PENDING)
 			json_object_array_add(list,

@@ -106,6 +106,54 @@ mode_of(const char *run_id, const char *name)
 
 /* --- stored ------------------------------------------------------------------------- */
 
+/* What a client sent of a preset is shown as sent; without a preset it changes
+ * nothing else. */
+static const struct {
+	const char *type;	/* NULL: not sent */
+	bool picture;
+	const char *base_image;
+} recipes[] = {
+	{ "STYLE_RECIPE", true, "input_my_tart.png" },
+	{ "STYLE_RECIPE", false, "null" },
+	{ "INPUT_TEMPLATE", true, "null" },
+	{ NULL, true, "null" },
+};
+
+START_TEST(a_preset_type_is_shown_as_it_was_sent)
+{
+	const char *type = recipes[_i].type;
+	struct run_page page = { .runs = NULL };
+	struct run_query q = { .page = 1, .page_size = 1 };
+	struct json_object *o;
+	struct run run;
+
+	add_text("platform_name", SQUARE);
+	add_text("prompt", "tart");
+	if (type != NULL)
+		add_text("preset_type", type);
+	if (recipes[_i].picture)
+		add_png("my tart.png", 10, 10);
+	request = check_fine();
+	ck_assert_str_eq(at(request->inputs, "preset_type"), "null");
+	ck_ok(submit(NULL), &err);
+	ck_ok(store_get_run(st, "ann", result.run_id, &run, &err), &err);
+	o = view_run(&run);
+	ck_assert_str_eq(at(o, "preset_type"), type != NULL ? type : "null");
+	ck_assert_str_eq(at(o, "base_image_url"), recipes[_i].base_image);
+	ck_assert_str_eq(at(o, "preset_id"), "null");
+	json_object_put(o);
+	if (strcmp(recipes[_i].base_image, "null") != 0)
+		mode_of(result.run_id, recipes[_i].base_image);
+	run_release(&run);
+	ck_ok(store_list_runs(st, &q, &page, &err), &err);
+	o = view_run_list(&page, 1, 1);
+	ck_assert_str_eq(at(o, "runs/0/preset_type"),
+	    type != NULL ? type : "null");
+	json_object_put(o);
+	run_page_release(&page);
+}
+END_TEST
+
 START_TEST(a_stored_run_has_its_rows_and_its_files)
 {
 	struct stage_list stages = { NULL, 0 };
@@ -417,6 +465,7 @@ submit_store_case(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_stored_run_has_its_rows_and_its_files);
+	add_rows(t, a_preset_type_is_shown_as_it_was_sent, recipes);
 	tcase_add_test(t, the_answer_is_the_run_as_it_was_stored);
 	tcase_add_test(t, a_run_without_files_has_no_directory);
 	tcase_add_test(t, without_its_directory_nothing_is_stored);

@@ -196,7 +196,7 @@ START_TEST(the_detail_shows_the_form_and_the_stages_begun)
 {
 	struct stage_list l = some_stages();
 	struct run r = ended_run();
-	struct json_object *o = view_run_detail(NULL, &r, &l), *stages;
+	struct json_object *o = view_run_detail(&r, &l), *stages;
 	size_t i;
 
 	expect_keys(o, OUR_DETAIL_KEYS);
@@ -236,7 +236,7 @@ START_TEST(a_broken_row_is_shown_as_far_as_it_goes)
 	r.form = xstrdup("{\"prompt\":");
 	r.brand_kit = NULL;
 	r.warnings = xstrdup("");
-	o = view_run_detail(NULL, &r, &l);
+	o = view_run_detail(&r, &l);
 	expect_keys(o, OUR_DETAIL_KEYS);
 	ck_assert_str_eq(at(o, "prompt"), "null");
 	ck_assert_str_eq(at(o, "brand_kit"), "null");
