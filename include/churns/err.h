@@ -23,6 +23,7 @@
 enum err_code {
 	ERR_OK = 0,
 	ERR_INVALID,	/* a rule is broken; trying again is useless: 400 */
+	ERR_BUDGET,	/* it would cost more than may be spent: 402; detail is an enum budget_detail */
 	ERR_TYPE,	/* a field is missing or of the wrong type: 422 */
 	ERR_FORBIDDEN,	/* 403 */
 	ERR_NOT_FOUND,	/* 404 */

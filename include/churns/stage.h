@@ -35,6 +35,10 @@ struct prompt_set;
 
 /* The second of these: whatever a stage could make of it, the job stops. */
 bool stops_job(enum err_code rc);
+/* Is there nothing to go on with instead? When the job stops, and when the
+ * money is used up: the stage fails with that, so that what is left is not
+ * spent on a run that cannot get anywhere. */
+bool ends_stage(enum err_code rc);
 
 struct stage_env {
 	const struct conf *conf;

@@ -39,9 +39,10 @@
 
 #include "err.h"
 #include "id.h"
+#include "spend.h"
 #include "strbuf.h"
 
-#define STORE_SCHEMA_VERSION 3
+#define STORE_SCHEMA_VERSION 4
 #define MAX_LIST_PAGE 100
 #define MAX_LIST_TEXT_BYTES 1024	/* to look for in prompts */
 #define LIST_SCAN_ROWS 100000	/* looked at for one page of runs ... */
@@ -64,6 +65,7 @@ struct store_options {
 	int max_readers;	/* connections for reads, opened on demand */
 	bool checkpointer;	/* this process moves the WAL back (the runner) */
 	bool read_only;		/* never write, never create */
+	struct spend_limits limits;	/* that calls and runs of this process keep */
 };
 
 /*
@@ -155,6 +157,9 @@ struct new_run {
 	const char *job_id;	/* the job that executes it, kind "generation" */
 	int priority;		/* higher first; 0 is normal */
 	int64_t deadline_after_ms;	/* from the first claim on */
+	int64_t budget_nano;	/* most it may cost; 0: no limit of its own */
+	int64_t estimate_nano;	/* what it will probably cost */
+	struct budget *refused;	/* set with ERR_BUDGET; NULL: not wanted */
 };
 
 /* A repeated POST with the same key returns the first answer, as long as the
@@ -175,7 +180,8 @@ enum submit_outcome {
 /*
  * Store run, stages, job, counters and (idem not NULL) the key, durably, as
  * one unit.  On SUBMIT_REPLAY the kept answer is in *replay_status and
- * *replay_body (free() it).
+ * *replay_body (free() it).  ERR_BUDGET: the estimate is more than its own
+ * budget or than what runs accepted before leave of a day's.
  */
 enum err_code store_submit_run(struct store *st, const struct new_run *nr,
     const struct idempotency *idem, enum submit_outcome *outcome,
@@ -643,7 +649,8 @@ void call_row_release(struct call_row *c);
 void call_list_release(struct call_list *l);
 
 /* Fenced: the row of a call about to be sent, durable on return. Reads id ...
- * sent_ms of c. ERR_LOST, ERR_CANCELLED, ERR_CONFLICT (the key exists). */
+ * sent_ms of c, and simulated. ERR_LOST, ERR_CANCELLED, ERR_CONFLICT (the key
+ * exists), ERR_BUDGET (spend.h; err.detail tells whether it may fit later). */
 enum err_code store_call_begin(struct store *st, const struct job_ref *ref,
     const struct call_row *c, struct err *e);
 

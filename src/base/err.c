@@ -23,6 +23,7 @@ static const struct {
 } codes[] = {
 	[ERR_OK] =		{ "ok",		200, false },
 	[ERR_INVALID] =		{ "invalid",	400, false },
+	[ERR_BUDGET] =		{ "budget",	402, false },
 	[ERR_TYPE] =		{ "type",	422, false },
 	[ERR_FORBIDDEN] =	{ "forbidden",	403, false },
 	[ERR_NOT_FOUND] =	{ "not_found",	404, false },

@@ -11,11 +11,11 @@
 #define CHURNS_CONF_INTERNAL_H
 
 #include "conf.h"
+#include "money.h"
 
 #define SETTINGS_MAX 96		/* rows of the settings table */
 #define MAX_KEY 64		/* bytes of a key or name in any of the files */
 #define MAX_LIST 256		/* entries of a list or map in any file */
-#define NANO_DIGITS 9		/* decimals of a dollar that are kept */
 
 enum origin_kind {
 	ORIGIN_DEFAULT,
@@ -117,14 +117,6 @@ bool word_find(const struct word *words, const char *text, int *out);
 const char *word_text(const struct word *words, int value);
 /* "a, b or c" */
 void word_list(const struct word *words, struct strbuf *out);
-
-/*
- * A decimal number without sign or exponent, times 10^scale, exactly; false
- * when it has more decimals than that or does not fit.
- */
-bool decimal_parse(const char *text, int scale, int64_t *out);
-/* The shortest text with min_decimals that decimal_parse() reads back. */
-void decimal_add(struct strbuf *sb, int64_t value, int scale, int min_decimals);
 
 /* "3:2": two positive decimals. */
 bool aspect_is_valid(const char *text);

@@ -513,6 +513,7 @@ fate_of(const struct work *k, enum err_code reason)
 		return late || k->attempts >= max_attempts ? FATE_TROUBLE :
 		    FATE_AGAIN;
 	case ERR_INVALID:
+	case ERR_BUDGET:
 	case ERR_TYPE:
 	case ERR_FORBIDDEN:
 	case ERR_NOT_FOUND:

@@ -23,6 +23,7 @@ stops_job(enum err_code rc)
 		return true;
 	case ERR_OK:
 	case ERR_INVALID:
+	case ERR_BUDGET:
 	case ERR_TYPE:
 	case ERR_FORBIDDEN:
 	case ERR_NOT_FOUND:
@@ -34,6 +35,12 @@ stops_job(enum err_code rc)
 		break;
 	}
 	return false;
+}
+
+bool
+ends_stage(enum err_code rc)
+{
+	return rc == ERR_BUDGET || stops_job(rc);
 }
 
 /* The same thing is said once, however often a stage meets it. */

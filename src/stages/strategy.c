@@ -430,7 +430,7 @@ stage_strategy(struct stage_env *env, const struct context *c,
 	rc = ask(env, c, &niches, count, have, &why);
 	if (rc == ERR_OK && (int)json_len(have) < count)
 		rc = ask(env, c, &niches, count, have, &why);
-	if (stops_job(rc)) {
+	if (ends_stage(rc)) {
 		err_set(e, rc, "%s", why.msg);
 		goto out;
 	}

@@ -89,7 +89,8 @@ store_new(struct db *db, const struct submission *s, struct err *e)
 	const struct caption *c = s->c;
 	const struct job_plan plan = { s->job->id, c->d.run_id, c->d.id,
 	    KIND_CAPTION, c->d.owner, s->job->stages, s->job->n_stages,
-	    s->job->priority, c->d.created_ms, s->job->deadline_after_ms };
+	    s->job->priority, c->d.created_ms, s->job->deadline_after_ms, 0,
+	    0 };
 	enum err_code rc;
 
 	rc = run_check_completed(db, c->d.owner, c->d.run_id, e);

@@ -8,7 +8,7 @@
  *   writer.c       the one thread that writes: group commit
  *   checkpoint.c   the thread that moves the log back
  *   submit.c run.c list.c delete.c job.c end.c stage.c ledger.c event.c
- *   process.c derived.c refinement.c caption.c
+ *   process.c derived.c refinement.c caption.c budget.c spend.c
  *                  the statements, by what they are about
  *
  * A unit is a function that runs in the writer thread, inside a transaction,
@@ -131,6 +131,8 @@ enum err_code store_write(struct store *st,
     enum err_code (*fn)(struct db *db, void *arg, struct err *e), void *arg,
     struct err *e);
 
+const struct spend_limits *store_limits(const struct store *st);
+
 /* Borrow a connection for reading; waits while all are out. */
 enum err_code store_borrow(struct store *st, struct db **out, struct err *e);
 void store_return(struct store *st, struct db *db);	/* NULL is fine */
@@ -232,6 +234,8 @@ struct job_plan {
 	int n_stages;
 	int priority;
 	int64_t created_ms, deadline_after_ms;
+	int64_t budget_nano;	/* most it may cost; 0: no limit of its own */
+	int64_t estimate_nano;	/* what it will probably cost; 0: not known */
 };
 
 enum err_code job_insert(struct db *db, const struct job_plan *p,
@@ -263,6 +267,16 @@ enum err_code stages_close(struct db *db, const char *job_id,
  * ended and so was changed. */
 enum err_code stage_sum(struct db *db, const char *job_id, const char *stage,
     bool *changed, struct err *e);
+
+/* money (budget.c) */
+/* The row c of the job has just been written: do the limits hold with it?
+ * ERR_BUDGET, with an enum budget_detail. */
+enum err_code budget_check_call(struct db *db, const struct spend_limits *l,
+    const char *job_id, const struct call_row *c, struct err *e);
+/* Does a job that is about to be accepted fit? ERR_BUDGET; *refused (may be
+ * NULL) is then how the limit in its way stands. */
+enum err_code budget_check_job(struct db *db, const struct spend_limits *l,
+    const struct job_plan *p, struct budget *refused, struct err *e);
 
 /* events */
 enum err_code event_append(struct db *db, const char *run_id, const char *type,

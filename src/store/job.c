@@ -101,14 +101,16 @@ job_insert(struct db *db, const struct job_plan *p, struct err *e)
 {
 	static const char sql[] =
 	    "INSERT INTO jobs (id, run_id, subject_id, kind, owner, state,"
-	    " priority, due_ms, created_ms, deadline_after_ms)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, 'PENDING', ?6, ?7, ?7, ?8)";
+	    " priority, due_ms, created_ms, deadline_after_ms, budget_nano,"
+	    " estimate_nano)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, 'PENDING', ?6, ?7, ?7, ?8, ?9, ?10)";
 	enum err_code rc;
 
 	rc = db_run(db, sql, DB_ARGS(db_s(p->job_id), db_s(p->run_id),
 	    db_s(p->subject_id), db_s(p->kind), db_s(p->owner),
 	    db_i(p->priority), db_i(p->created_ms),
-	    db_i(p->deadline_after_ms)), NULL, e);
+	    db_i(p->deadline_after_ms), db_i(p->budget_nano),
+	    db_i(p->estimate_nano)), NULL, e);
 	if (rc == ERR_OK)
 		rc = insert_stages(db, p, e);
 	if (rc == ERR_OK)

@@ -6,9 +6,10 @@
  *
  * Beginning is fenced, so a runner that lost its job sends nothing new.
  * Settling is not: money that was spent is booked, whoever has the job by now,
- * and once a row is ANSWERED nothing changes it.  What was summed from the row
- * before (its stage, its run) is summed again in the same unit.  Only the content
- * of an answer that comes after its run was deleted is not kept.
+ * and once a row is ANSWERED nothing changes it.  A row that would pass a limit
+ * is not written (budget.c).  What was summed from the row before (its stage, its
+ * run) is summed again in the same unit.  Only the content of an answer that comes
+ * after its run was deleted is not kept.
  */
 #include "internal.h"
 
@@ -36,6 +37,7 @@ call_state_name(enum call_state s)
 /* --- begin ---------------------------------------------------------------- */
 
 struct begin {
+	const struct spend_limits *limits;
 	const struct job_ref *ref;
 	const struct call_row *c;
 };
@@ -46,9 +48,9 @@ begin_unit(struct db *db, void *arg, struct err *e)
 	static const char sql[] =
 	    "INSERT INTO model_calls (id, job_id, run_id, owner, stage,"
 	    " variant, purpose, attempt, ask, fence, state, provider, model,"
-	    " idempotency_key, request_hash, estimate_nano, sent_ms)"
+	    " idempotency_key, request_hash, estimate_nano, sent_ms, simulated)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'SENT', ?11,"
-	    " ?12, ?13, ?14, ?15, ?16)"
+	    " ?12, ?13, ?14, ?15, ?16, ?17)"
 	    " ON CONFLICT (job_id, stage, variant, purpose, attempt)"
 	    " DO NOTHING";
 	const struct begin *b = arg;
@@ -64,10 +66,13 @@ begin_unit(struct db *db, void *arg, struct err *e)
 		    db_i(c->attempt), db_i(c->ask), db_i(b->ref->fence),
 		    db_s(c->provider), db_s(c->model),
 		    db_s(c->idempotency_key), db_s(c->request_hash),
-		    db_i(c->estimate_nano), db_i(c->sent_ms)), &changes, e);
+		    db_i(c->estimate_nano), db_i(c->sent_ms),
+		    db_i(c->simulated)), &changes, e);
 	if (rc == ERR_OK && changes != 1)
 		rc = err_set(e, ERR_CONFLICT, "this call is in the ledger "
 		    "already");
+	if (rc == ERR_OK)
+		rc = budget_check_call(db, b->limits, b->ref->job_id, c, e);
 	return rc;
 }
 
@@ -75,7 +80,7 @@ enum err_code
 store_call_begin(struct store *st, const struct job_ref *ref,
     const struct call_row *c, struct err *e)
 {
-	struct begin b = { ref, c };
+	struct begin b = { store_limits(st), ref, c };
 
 	assert(strlen(c->id) < ID_MAX);
 	return store_write(st, begin_unit, &b, e);

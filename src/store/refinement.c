@@ -108,7 +108,8 @@ submit_unit(struct db *db, void *arg, struct err *e)
 	const struct refinement *r = s->r;
 	const struct job_plan plan = { s->job->id, r->d.run_id, r->d.id,
 	    KIND_REFINEMENT, r->d.owner, s->job->stages, s->job->n_stages,
-	    s->job->priority, r->d.created_ms, s->job->deadline_after_ms };
+	    s->job->priority, r->d.created_ms, s->job->deadline_after_ms, 0,
+	    0 };
 	enum err_code rc;
 	bool is_new = true;
 

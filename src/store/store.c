@@ -24,6 +24,7 @@ struct store {
 	struct checkpointer *checkpointer;	/* NULL: another process's */
 
 	int cache_kb;		/* of a reader */
+	struct spend_limits limits;
 	bool read_only;
 	pthread_mutex_t lock;	/* guards everything below */
 	pthread_cond_t returned;
@@ -107,6 +108,7 @@ store_open(const struct store_options *opts, struct store **out, struct err *e)
 	    STORE_SCHEMA_VERSION);
 	st->users = (struct turn)TURN_INIT;
 	st->read_only = opts->read_only;
+	st->limits = opts->limits;
 	st->cache_kb = opts->cache_kb / 4 > MIN_READER_CACHE_KB ?
 	    opts->cache_kb / 4 : MIN_READER_CACHE_KB;
 	st->max_readers = opts->max_readers > 1 ? opts->max_readers : 1;
@@ -158,6 +160,12 @@ store_get_stats(struct store *st, struct store_stats *out)
 	memset(out, 0, sizeof(*out));
 	if (st->writer != NULL)
 		writer_stats(st->writer, out);
+}
+
+const struct spend_limits *
+store_limits(const struct store *st)
+{
+	return &st->limits;
 }
 
 enum err_code

@@ -14,6 +14,7 @@
 #include "xalloc.h"
 
 struct submission {
+	const struct spend_limits *limits;
 	const struct new_run *nr;
 	const struct idempotency *idem;	/* NULL: none */
 	struct kept kept;
@@ -127,7 +128,8 @@ submit_unit(struct db *db, void *arg, struct err *e)
 	const struct new_run *nr = s->nr;
 	const struct job_plan plan = { nr->job_id, nr->run->id, nr->run->id,
 	    KIND_GENERATION, nr->run->owner, nr->stages, nr->n_stages,
-	    nr->priority, nr->run->created_ms, nr->deadline_after_ms };
+	    nr->priority, nr->run->created_ms, nr->deadline_after_ms,
+	    nr->budget_nano, nr->estimate_nano };
 	enum err_code rc;
 	bool is_new = true;
 
@@ -135,7 +137,9 @@ submit_unit(struct db *db, void *arg, struct err *e)
 	    &s->kept, e);
 	if (rc != ERR_OK || !is_new)
 		return rc;
-	rc = insert_run(db, nr->run, e);
+	rc = budget_check_job(db, s->limits, &plan, nr->refused, e);
+	if (rc == ERR_OK)
+		rc = insert_run(db, nr->run, e);
 	if (rc == ERR_OK)
 		rc = job_insert(db, &plan, e);
 	if (rc == ERR_OK)
@@ -160,7 +164,8 @@ store_submit_run(struct store *st, const struct new_run *nr,
     const struct idempotency *idem, enum submit_outcome *outcome,
     int *replay_status, char **replay_body, struct err *e)
 {
-	struct submission s = { .nr = nr, .idem = idem };
+	struct submission s = { .limits = store_limits(st), .nr = nr,
+	    .idem = idem };
 	enum err_code rc;
 
 	assert(strlen(nr->run->id) < ID_MAX && strlen(nr->job_id) < ID_MAX);

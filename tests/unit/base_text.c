@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "id.h"
+#include "money.h"
 #include "src/base/internal.h"
 #include "strbuf.h"
 #include "xalloc.h"
@@ -113,6 +114,7 @@ static const struct {
 } code_rows[] = {
 	{ ERR_OK, "ok", 200, false },
 	{ ERR_INVALID, "invalid", 400, false },
+	{ ERR_BUDGET, "budget", 402, false },
 	{ ERR_TYPE, "type", 422, false },
 	{ ERR_FORBIDDEN, "forbidden", 403, false },
 	{ ERR_NOT_FOUND, "not_found", 404, false },
@@ -546,6 +548,72 @@ START_TEST(host_and_boot_are_known_and_stay)
 }
 END_TEST
 
+/* --- money --------------------------------------------------------------- */
+
+static const struct {
+	int64_t nano;
+	const char *text;
+} money_rows[] = {
+	{ 0, "$0.00" }, { 1, "$0.000000001" }, { 10000000, "$0.01" },
+	{ 250000000, "$0.25" }, { 42240000, "$0.04224" },
+	{ 1000000000, "$1.00" }, { 1234567891230000000, "$1234567891.23" },
+	{ -3000000000, "-$3.00" }, { INT64_MAX, "$9223372036.854775807" },
+	{ INT64_MIN, "-$9223372036.854775807" },
+};
+
+START_TEST(money_reads_as_dollars_to_the_last_digit)
+{
+	char text[MONEY_TEXT_MAX];
+
+	ck_assert_str_eq(money_text(money_rows[_i].nano, text),
+	    money_rows[_i].text);
+}
+END_TEST
+
+#define NO_MONEY (-1)
+
+static const struct {
+	const char *text;
+	int64_t max, nano;
+} money_texts[] = {
+	{ "0", INT64_MAX, 0 }, { "3", INT64_MAX, 3000000000 },
+	{ ".5", INT64_MAX, 500000000 }, { "2.", INT64_MAX, 2000000000 },
+	{ "0.000000001", INT64_MAX, 1 },
+	{ "0.0000000010", INT64_MAX, 1 },
+	{ "0.0000000001", INT64_MAX, NO_MONEY },
+	{ "9223372036.854775807", INT64_MAX, INT64_MAX },
+	{ "9223372036.854775808", INT64_MAX, NO_MONEY },
+	{ "99999999999999999999", INT64_MAX, NO_MONEY },
+	{ "1.5", 1500000000, 1500000000 }, { "1.5", 1499999999, NO_MONEY },
+	{ "", INT64_MAX, NO_MONEY }, { ".", INT64_MAX, NO_MONEY },
+	{ "-1", INT64_MAX, NO_MONEY }, { "+1", INT64_MAX, NO_MONEY },
+	{ " 1", INT64_MAX, NO_MONEY }, { "1 ", INT64_MAX, NO_MONEY },
+	{ "1e3", INT64_MAX, NO_MONEY }, { "1.2.3", INT64_MAX, NO_MONEY },
+	{ "1,5", INT64_MAX, NO_MONEY }, { "$1", INT64_MAX, NO_MONEY },
+	{ "0x10", INT64_MAX, NO_MONEY }, { "nan", INT64_MAX, NO_MONEY },
+};
+
+START_TEST(money_is_read_exactly_or_not_at_all)
+{
+	int64_t nano = NO_MONEY;
+	bool read;
+
+	read = money_parse(money_texts[_i].text, money_texts[_i].max, &nano);
+	ck_assert_int_eq(read, money_texts[_i].nano != NO_MONEY);
+	ck_assert_int_eq(nano, money_texts[_i].nano);
+}
+END_TEST
+
+static TCase *
+money_case(void)
+{
+	TCase *tc = tcase_create("money");
+
+	add_rows(tc, money_reads_as_dollars_to_the_last_digit, money_rows);
+	add_rows(tc, money_is_read_exactly_or_not_at_all, money_texts);
+	return tc;
+}
+
 /* --- suite --------------------------------------------------------------- */
 
 static TCase *
@@ -608,6 +676,7 @@ base_text_suite(void)
 	Suite *s = suite_create("base: text");
 
 	suite_add_tcase(s, err_case());
+	suite_add_tcase(s, money_case());
 	suite_add_tcase(s, strbuf_case());
 	suite_add_tcase(s, clock_case());
 	return s;

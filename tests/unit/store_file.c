@@ -305,6 +305,9 @@ START_TEST(a_database_of_version_1_is_upgraded_with_its_rows)
 	expect_list("ann", NULL, 3);
 	expect_list("ann", "Story", 2);
 	expect_list(NULL, NULL, 4);
+	ck_assert_int_eq(sql_int("SELECT sum(cost_nano) FROM spend_days"), 7);
+	ck_assert_int_eq(sql_int("SELECT sum(cost_nano) FROM spend_jobs"
+	    " WHERE run_id = 'run-000002'"), 7);
 	ck_ok(store_get_run(st, "ann", "run-000002", &r, &err), &err);
 	ck_assert_int_eq(r.cost_nano, 7);
 	run_release(&r);

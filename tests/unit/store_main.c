@@ -3,6 +3,7 @@
 
 Suite *runs_suite(void);
 Suite *ledger_suite(void);
+Suite *spend_suite(void);
 Suite *queue_suite(void);
 Suite *race_suite(void);
 Suite *writer_suite(void);
@@ -22,6 +23,7 @@ main(void)
 	int failed;
 
 	srunner_add_suite(sr, ledger_suite());
+	srunner_add_suite(sr, spend_suite());
 	srunner_add_suite(sr, queue_suite());
 	srunner_add_suite(sr, race_suite());
 	srunner_add_suite(sr, writer_suite());

@@ -240,6 +240,29 @@ static const struct {
 	  " WHERE status IN ('COMPLETED', 'FAILED', 'SKIPPED')"
 	  " AND cost_nano <> (SELECT COALESCE(sum(cost_nano), 0)"
 	  "  FROM model_calls WHERE job_id = s.job_id AND stage = s.name)" },
+	{ "kept sums of days are not what the ledger says",
+	  "SELECT count(*) FROM (SELECT day, owner, provider, model, simulated,"
+	  " calls, answered, input_tokens, output_tokens, images, cost_nano,"
+	  " reserved_nano, unknown_nano FROM spend_days WHERE calls > 0"
+	  " EXCEPT SELECT day, owner, provider, model, simulated, sum(calls),"
+	  " sum(answered), sum(input_tokens), sum(output_tokens), sum(images),"
+	  " sum(cost_nano), sum(reserved_nano), sum(unknown_nano)"
+	  " FROM ledger_figures GROUP BY 1, 2, 3, 4, 5)" },
+	{ "the ledger has days without a sum",
+	  "SELECT count(*) FROM (SELECT day, owner, provider, model, simulated"
+	  " FROM ledger_figures EXCEPT"
+	  " SELECT day, owner, provider, model, simulated FROM spend_days"
+	  " WHERE calls > 0)" },
+	{ "kept sums of jobs are not what the ledger says",
+	  "SELECT count(*) FROM (SELECT job_id, day, simulated, run_id, calls,"
+	  " cost_nano, reserved_nano, unknown_nano FROM spend_jobs"
+	  " WHERE calls > 0 EXCEPT"
+	  " SELECT job_id, day, simulated, run_id, sum(calls), sum(cost_nano),"
+	  " sum(reserved_nano), sum(unknown_nano) FROM ledger_figures"
+	  " GROUP BY 1, 2, 3, 4)" },
+	{ "money is reserved for a job that has ended",
+	  "SELECT count(*) FROM jobs j JOIN model_calls c ON c.job_id = j.id"
+	  " AND c.state = 'SENT' WHERE j.state IN " TERMINAL },
 	{ "a time of the end without an end",
 	  "SELECT count(*) FROM runs"
 	  " WHERE (completed_ms > 0) <> (status IN " TERMINAL ")" },
