@@ -23,9 +23,22 @@
 #define MIN_REASONING 128
 #define ID_CHARS 16		/* of the hash, in ids */
 
-/* Billed by a router for a call, dollars per token. */
-#define ROUTER_INPUT 2.0e-6
-#define ROUTER_OUTPUT 8.0e-6
+/* Billed by a router for a call, dollars per million tokens; the first row is
+ * for models that have none. */
+static const struct {
+	const char *model;	/* without its vendor */
+	double input, output;
+} router_prices[] = {
+	{ "gpt-4.1", 2.00, 8.00 },
+	{ "gpt-4.1-mini", 0.40, 1.20 },
+	{ "gpt-4o", 5.00, 15.00 },
+	{ "gpt-4o-mini", 0.15, 0.60 },
+	{ "o4-mini", 1.10, 4.40 },
+	{ "o4-mini-high", 1.10, 4.40 },
+	{ "gemini-2.5-pro", 1.25, 10.00 },
+	{ "deepseek-r1-0528", 0.50, 2.15 },
+	{ "qwen3-235b-a22b", 0.14, 2.00 },
+};
 
 struct tokens {
 	int64_t text, image;	/* input */
@@ -180,13 +193,30 @@ tokens_of_picture(const struct strbuf *file, int base, int tile)
 	return base + (int64_t)tile * w * h;
 }
 
+/* As many as no tokenizer can exceed: one for each byte that was sent, the
+ * schema's included. */
+static int64_t
+most_tokens_of_text(const struct sim_request *r)
+{
+	size_t n = r->system.len + r->user.len;
+	char *schema;
+
+	if (r->schema != NULL && r->found == NULL) {
+		schema = json_to_text(r->schema);
+		n += strlen(schema);
+		free(schema);
+	}
+	return (int64_t)n;
+}
+
 static void
-count_input(const struct sim_request *r, struct tokens *t)
+count_input(const struct sim_request *r, bool dear, struct tokens *t)
 {
 	int i;
 
-	t->text = tokens_of_text(r->system.len) + tokens_of_text(r->user.len) +
-	    MESSAGE_TOKENS;
+	t->text = dear ? most_tokens_of_text(r) :
+	    tokens_of_text(r->system.len) + tokens_of_text(r->user.len);
+	t->text += MESSAGE_TOKENS;
 	for (i = 0; i < r->n_pictures; i++) {
 		if (r->kind == KIND_GENERATE_CONTENT)
 			t->image += GEMINI_INPUT_TOKENS;
@@ -321,6 +351,20 @@ obey_limit(const struct sim_request *r, struct tokens *t, struct strbuf *text)
 	return true;
 }
 
+static double
+router_bill(const struct sim_request *r, const struct tokens *t)
+{
+	const char *slash = strrchr(r->model, '/');
+	const char *id = slash != NULL ? slash + 1 : r->model;
+	size_t i, row = 0;
+
+	for (i = 0; i < ARRAY_LEN(router_prices); i++)
+		if (strcmp(router_prices[i].model, id) == 0)
+			row = i;
+	return ((double)(t->text + t->image) * router_prices[row].input +
+	    (double)t->output * router_prices[row].output) / 1e6;
+}
+
 static void
 add_chat_usage(const struct sim_request *r, const struct tokens *t,
     struct strbuf *b)
@@ -334,8 +378,7 @@ add_chat_usage(const struct sim_request *r, const struct tokens *t,
 	    (long long)input, (long long)t->output,
 	    (long long)(input + t->output), (long long)t->reasoning);
 	if (r->openrouter)
-		strbuf_addf(b, ",\"cost\":%.8f", (double)input * ROUTER_INPUT +
-		    (double)t->output * ROUTER_OUTPUT);
+		strbuf_addf(b, ",\"cost\":%.8f", router_bill(r, t));
 	strbuf_addch(b, '}');
 }
 
@@ -384,9 +427,14 @@ answer_text(const struct sim_request *r, const struct fault *f,
 
 	chat_write(r, &text);
 	cut_off = spoil_text(f->type, &text);
-	count_input(r, &t);
+	count_input(r, f->dear, &t);
 	cut_off = obey_limit(r, &t, &text) || cut_off;
 	t.output = tokens_of_text(text.len) + t.reasoning;
+	if (f->dear && r->max_tokens > t.output) {
+		if (is_reasoning(r->model))
+			t.reasoning += r->max_tokens - t.output;
+		t.output = r->max_tokens;
+	}
 	if (r->kind == KIND_GENERATE_CONTENT) {
 		strbuf_addstr(b, "{\"candidates\":[{\"content\":{\"role\":"
 		    "\"model\",\"parts\":[{\"text\":");
@@ -492,7 +540,7 @@ answer_picture(const struct sim_request *r, const struct fault *f,
 	struct err e = ERR_INIT;
 	enum err_code rc = ERR_OK;
 
-	count_input(r, &t);
+	count_input(r, f->dear, &t);
 	if (f->type != FAULT_NO_IMAGE && f->type != FAULT_EMPTY)
 		rc = draw_picture(r, &png, &e);
 	/* It begins like a picture. */

@@ -1,7 +1,7 @@
 /*
  * The script: how slow answers are and which of them go wrong.
  *
- *   {"latency_ms": 200,
+ *   {"latency_ms": 200, "dear": false,
  *    "faults": [{"kind": "chat", "schema": "visual_concept", "skip": 1,
  *                "times": 2, "fault": "status", "status": 429,
  *                "retry_after": "1"}]}
@@ -9,6 +9,7 @@
  * A call takes the first fault that matches it in all fields given and has
  * not been used up; "skip" lets that many matching calls pass first.  A fault
  * of type latency changes the pace only, so the search goes on behind it.
+ * "dear" makes every answer say that it used as much as it could have.
  *
  * To add a type: a value in enum fault_type, a row in fault_types[], its
  * effect in answer.c (or server.c when it is about the connection), a line in
@@ -67,6 +68,7 @@ struct rule {
 struct script {
 	pthread_mutex_t lock;
 	int64_t latency_ms;
+	bool dear;
 	struct rule *rules;
 	int n;
 };
@@ -253,6 +255,7 @@ script_reset(struct script *s)
 	s->rules = NULL;
 	s->n = 0;
 	s->latency_ms = 0;
+	s->dear = false;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -312,6 +315,7 @@ script_load(struct script *s, const char *json, size_t len, struct err *e)
 	pthread_mutex_lock(&s->lock);
 	if (json_get(o, "latency_ms") != NULL)
 		s->latency_ms = latency;
+	s->dear = json_get_bool(o, "dear", s->dear);
 	if (list != NULL &&
 	    !take_rules(s, rules, n, json_get_bool(o, "append", false)))
 		rc = err_set(e, ERR_INVALID, "at most %d faults", MAX_FAULTS);
@@ -372,11 +376,13 @@ script_apply(struct script *s, const struct sim_request *r, struct fault *out)
 {
 	int64_t latency;
 	struct rule *rule;
+	bool dear;
 	int i;
 
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_lock(&s->lock);
 	latency = s->latency_ms;
+	dear = s->dear;
 	for (i = 0; i < s->n && out->type == FAULT_NONE; i++) {
 		rule = &s->rules[i];
 		if (!rule_matches(rule, r) || !use_up(rule))
@@ -389,6 +395,7 @@ script_apply(struct script *s, const struct sim_request *r, struct fault *out)
 		out->body = xstrdup(rule->fault.body);
 	}
 	out->latency_ms = latency;
+	out->dear = dear;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -225,6 +225,7 @@ enum fault_type {
 struct fault {			/* what is to happen to one call */
 	enum fault_type type;
 	int64_t latency_ms;	/* before anything is answered */
+	bool dear;		/* all that could be used was used */
 	int status;
 	char retry_after[32];	/* "": no header */
 	int64_t stall_ms;
@@ -235,7 +236,7 @@ struct script;
 
 struct script *script_new(void);
 void script_free(struct script *s);
-/* {"latency_ms":N,"faults":[...]}; replaces what it names; "append":true adds
+/* {"latency_ms":N,"dear":false,"faults":[...]}; replaces what it names; "append":true adds
  * faults behind those that are there. ERR_INVALID says what is wrong and
  * leaves the script as it was. */
 enum err_code script_load(struct script *s, const char *json, size_t len,
