@@ -126,6 +126,12 @@ struct settings {
 	int64_t max_body_in_flight_bytes;	/* answers being received, all together */
 	char *image_quality;	/* low, medium, high */
 
+	/* what may be spent, nano-dollars; 0: no limit */
+	int64_t budget_run_nano;	/* by a run that does not say */
+	int64_t budget_run_max_nano;	/* by a run at most, whatever it says */
+	int64_t budget_owner_day_nano;	/* for one owner in a day (UTC) */
+	int64_t budget_day_nano;	/* in a day (UTC) */
+
 	int analysis_max_px;	/* long side shown to image_eval */
 	int assessment_max_px;
 	int max_brief_chars;

@@ -19,6 +19,8 @@
 #define MAX_ENTRIES 64		/* of a list */
 #define MAX_PORT 65535
 #define MIB (1024 * 1024)
+#define MAX_BUDGET_USD 1000000
+#define NANO_PER_DOLLAR 1000000000
 #define MS_DIGITS 3		/* decimals of a second that are kept */
 
 static const struct word level_words[] = {
@@ -174,6 +176,19 @@ const struct setting setting_rows[] = {
 	  0, quality_words, "IMAGE_QUALITY_SETTING",
 	  "quality asked for where the image model has several" },
 
+	{ "budget.run_usd", KIND_MONEY, AT(budget_run_nano), "0", 0,
+	  MAX_BUDGET_USD, NULL, NULL,
+	  "most a run may cost that does not say; 0: no limit" },
+	{ "budget.run_max_usd", KIND_MONEY, AT(budget_run_max_nano), "0", 0,
+	  MAX_BUDGET_USD, NULL, NULL,
+	  "most a request may ask for its run; 0: no limit" },
+	{ "budget.owner_day_usd", KIND_MONEY, AT(budget_owner_day_nano), "0",
+	  0, MAX_BUDGET_USD, NULL, NULL,
+	  "most the runs of one owner may cost in a day; 0: no limit" },
+	{ "budget.day_usd", KIND_MONEY, AT(budget_day_nano), "0", 0,
+	  MAX_BUDGET_USD, NULL, NULL,
+	  "most all runs may cost in a day; 0: no limit" },
+
 	{ "limits.max_upload_mb", KIND_MEBIBYTES, AT(max_upload_bytes), "50",
 	  1, 1024, NULL, NULL, "largest picture that is accepted" },
 	{ "limits.max_image_pixels", KIND_INT64, AT(max_image_pixels),
@@ -264,6 +279,24 @@ parse_seconds(const struct setting *row, const char *text, int *out_ms,
 		    "seconds, not %s", (long long)row->min,
 		    (long long)row->max, text);
 	*out_ms = (int)ms;
+	return ERR_OK;
+}
+
+static enum err_code
+parse_money(const struct setting *row, const char *text, int64_t *out,
+    struct err *e)
+{
+	int64_t nano;
+
+	if (!money_parse(text, INT64_MAX, &nano))
+		return err_set(e, ERR_CONFIG, "must be an amount of dollars "
+		    "such as 2.50, not '%s'", text);
+	if (nano < row->min * NANO_PER_DOLLAR ||
+	    nano > row->max * NANO_PER_DOLLAR)
+		return err_set(e, ERR_CONFIG, "must be from %lld to %lld "
+		    "dollars, not %s", (long long)row->min,
+		    (long long)row->max, text);
+	*out = nano;
 	return ERR_OK;
 }
 
@@ -436,6 +469,9 @@ setting_store(struct settings *s, const struct setting *row,
 		if (rc == ERR_OK)
 			*(int64_t *)at = number * MIB;
 		break;
+	case KIND_MONEY:
+		rc = parse_money(row, text, at, e);
+		break;
 	case KIND_WORD:
 		rc = parse_word(row, text, at, e);
 		break;
@@ -493,6 +529,9 @@ setting_add_value(struct strbuf *out, const struct settings *s,
 		strbuf_addf(out, "%lld",
 		    (long long)(*(const int64_t *)at / MIB));
 		break;
+	case KIND_MONEY:
+		decimal_add(out, *(const int64_t *)at, NANO_DIGITS, 0);
+		break;
 	case KIND_WORD:
 		strbuf_addstr(out, word_text(row->words, *(const int *)at));
 		break;
@@ -545,6 +584,7 @@ settings_release(struct settings *s)
 		case KIND_INT64:
 		case KIND_SECONDS:
 		case KIND_MEBIBYTES:
+		case KIND_MONEY:
 		case KIND_WORD:
 		case KIND_SWITCH:
 		case KIND_ENVIRONMENT:

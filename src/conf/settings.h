@@ -14,6 +14,7 @@ enum kind {
 	KIND_INT64,
 	KIND_SECONDS,		/* int, ms; min, max of the row: seconds */
 	KIND_MEBIBYTES,		/* int64_t, bytes; min, max of the row: MiB */
+	KIND_MONEY,		/* int64_t, nano-dollars; min, max of the row: dollars */
 	KIND_WORD,		/* an enum, int-sized; words of the row */
 	KIND_QUALITY,		/* char *; one of the words of the row */
 	KIND_SWITCH,		/* bool */

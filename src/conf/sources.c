@@ -313,6 +313,10 @@ check_together(struct loading *ld)
 	if (s->retry_base_ms > s->retry_cap_ms)
 		blame(ld, "calls.retry_base_ms",
 		    "must not exceed calls.retry_cap_ms");
+	if (s->budget_run_max_nano > 0 &&
+	    s->budget_run_nano > s->budget_run_max_nano)
+		blame(ld, "budget.run_usd",
+		    "must not exceed budget.run_max_usd");
 	if (s->max_upload_bytes > s->api_max_body_bytes)
 		blame(ld, "limits.max_upload_mb",
 		    "must not exceed api.max_body_mb");

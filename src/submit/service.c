@@ -129,6 +129,11 @@ service_open_store(const struct service *s, bool checkpointer, bool read_only,
 		.max_readers = max_readers,
 		.checkpointer = checkpointer,
 		.read_only = read_only,
+		.limits = {
+			.owner_day_nano =
+			    s->conf->settings.budget_owner_day_nano,
+			.day_nano = s->conf->settings.budget_day_nano,
+		},
 	};
 
 	return store_open(&opts, out, e);

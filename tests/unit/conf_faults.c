@@ -60,6 +60,16 @@ static const struct fault {
 	{ "churns.yml", "  listen: api.sock", "  listen: localhost:http",
 	  "listen: localhost", "api.listen must be the path of a socket or "
 	  "host:port" },
+	{ "churns.yml", "  day_usd: 0", "  day_usd: 1e3", "  day_usd",
+	  "budget.day_usd must be an amount of dollars such as 2.50, not "
+	  "'1e3'" },
+	{ "churns.yml", "  day_usd: 0", "  day_usd: 1000000.000000001",
+	  "  day_usd", "budget.day_usd must be from 0 to 1000000 dollars" },
+	{ "churns.yml", "  run_max_usd: 0", "  run_max_usd: 0.0000000001",
+	  "  run_max_usd", "budget.run_max_usd must be an amount of dollars" },
+	{ "churns.yml", "  run_usd: 0\n  run_max_usd: 0",
+	  "  run_usd: 2.01\n  run_max_usd: 2", "  run_usd: 2.01",
+	  "budget.run_usd must not exceed budget.run_max_usd" },
 	{ "churns.yml", "    - http://frontend:3000", "    - \"*\"",
 	  "  cors_origins:", "api.cors_origins has '*', which is not an "
 	  "origin" },
