@@ -56,6 +56,7 @@ void http_body_text(struct http_body *b, const char *text, size_t len);	/* copie
 enum err_code http_body_file(struct http_body *b, int dirfd, const char *path,
     bool base64, struct err *e);
 int64_t http_body_length(const struct http_body *b);
+int64_t http_body_text_length(const struct http_body *b);	/* without files */
 /* Hash over everything that would be sent. */
 enum err_code http_body_hash(struct http_body *b, char out[65], struct err *e);
 /* Everything that would be sent, for tests and "churnsctl prompt". */

@@ -200,7 +200,8 @@ void call_result_release(struct call_result *r);
  * One chat or vision call, to its end.
  * Errors: ERR_MODEL (detail: the fault of the last attempt), ERR_CANCELLED,
  * ERR_LOST, ERR_TIMEOUT (the job's deadline has come), ERR_BUSY (also: the
- * process is about to end), ERR_FULL, ERR_SYSTEM.
+ * process is about to end), ERR_BUDGET (it may cost more than is left; what was
+ * answered before that is booked), ERR_FULL, ERR_SYSTEM.
  */
 enum err_code model_chat(struct model *m, const struct call_scope *scope,
     const struct chat_request *req, struct call_result *out, struct err *e);

@@ -33,13 +33,31 @@ int64_t price_image(const struct model_info *m, const struct usage *u, int n,
 int64_t price_booked(const struct model_info *m, const struct usage *u,
     int n_images, const char *quality, const char *size);
 
+/*
+ * The most that can be billed for a call that sends text_bytes of text and
+ * pictures of image_tokens, and is answered with output tokens: at least as much
+ * as price_booked() makes of any usage within that, rounded up.  Every byte
+ * counts as a token, since no tokenizer makes more of it; tokens count at the
+ * dearest rate they could be told as.
+ */
+int64_t price_most(const struct model_info *m, int64_t text_bytes,
+    int64_t image_tokens, int64_t output);
+
 /* Tokens one input picture costs (13.2). m NULL: the area rule. */
 int64_t tokens_image(const struct model_info *m, int w, int h, bool high_detail);
+/* The most it can cost: where the rule is a provider's own, that; where we have
+ * none ("area"), what providers are known to count at most. */
+int64_t tokens_image_most(const struct model_info *m, int w, int h,
+    bool high_detail);
 /* Words times 1.3, cut; for when a provider is silent and for estimates. */
 int64_t tokens_text(const char *text);
 /* Output tokens of one picture by the model's table, nearest entry: an unknown
  * quality counts as "medium", an unknown size as "1024x1024". */
 int64_t tokens_picture(const struct model_info *m, const char *quality,
+    const char *size);
+
+/* The same as an upper bound: without an exact entry the dearest one. */
+int64_t tokens_picture_most(const struct model_info *m, const char *quality,
     const char *size);
 
 /* Integer rate * tokens / 1e6, half up, without overflow. */

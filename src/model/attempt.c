@@ -52,12 +52,15 @@ attempt_send(struct call *c, struct http_group *g, int tag)
 	enum err_code rc;
 
 	rc = ledger_begin(c, &c->err);
+	if (rc == ERR_BUDGET && call_await_budget(c))
+		return;
 	if (rc != ERR_OK) {
 		call_end(c, rc == ERR_CONFLICT ? err_set(&c->err, ERR_SYSTEM,
 		    "the ledger has a call that nobody made") : rc);
 		return;
 	}
 	c->attempt = c->row.attempt;
+	c->budget_until_ms = 0;
 	timeout_ms = p->timeout_ms > 0 ? p->timeout_ms :
 	    c->kind->gate == GATE_IMAGE ? conf->settings.image_timeout_ms :
 	    conf->settings.llm_timeout_ms;

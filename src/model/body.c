@@ -207,6 +207,18 @@ http_body_length(const struct http_body *b)
 	return sum;
 }
 
+int64_t
+http_body_text_length(const struct http_body *b)
+{
+	int64_t sum = 0;
+	int i;
+
+	for (i = 0; b != NULL && i < b->n; i++)
+		if (b->pieces[i].kind == PIECE_TEXT)
+			sum += b->pieces[i].size;
+	return sum;
+}
+
 ssize_t
 body_read(const struct http_body *b, struct body_cursor *at, void *buf,
     size_t len)

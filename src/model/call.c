@@ -22,6 +22,10 @@
  * answer arrives, a gate moves, a pause is over or the cancel fires.  Whatever
  * is under way then is settled as unknown before the loop returns.
  *
+ * A call for which a budget has no room ends with ERR_BUDGET: no retry, no
+ * fall-back.  Only when what is in its way is reserved for calls under way, it
+ * looks again until they are settled.
+ *
  * When the process is about to end, nothing more is sent, but what is in flight
  * may arrive, and what the ledger has may be read.  Nobody fires a cancel for
  * that; so a call that waits for its turn looks now and then.
@@ -39,6 +43,8 @@
 #define UNKNOWN_RETRIES 1	/* of one ask */
 #define BACKOFF_SHIFT_MAX 16
 #define LAST_MOMENT_MS 1000	/* left for the job: nothing can be done with it */
+#define BUDGET_LOOK_MS 250	/* how soon money that became free is seen */
+#define BUDGET_WAIT_MS 300000	/* longest wait for it */
 #define STOPPING_LOOK_MS 250	/* how soon one that waits sees the end coming */
 
 /* --- ends ---------------------------------------------------------------- */
@@ -315,6 +321,30 @@ call_judge(struct call *c, const struct call_row *row, struct json_object *answe
 	c->fetch_tries = 0;
 	c->until_ms = 0;
 	c->step = STEP_FETCH;
+}
+
+/*
+ * Nothing was sent and nothing is written, so trying again costs nothing.  Calls
+ * under way are settled within their time-outs; one whose sender has died may
+ * hold its reservation longer, and is not waited for.
+ */
+bool
+call_await_budget(struct call *c)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (c->err.detail != BUDGET_HELD)
+		return false;
+	if (c->budget_until_ms == 0)
+		c->budget_until_ms = now_ms + BUDGET_WAIT_MS;
+	if (now_ms >= c->budget_until_ms ||
+	    call_time_left(c) <= BUDGET_LOOK_MS)
+		return false;
+	gate_leave(c->m->gates, &c->ticket, GATE_NEUTRAL, now_ms);
+	err_clear(&c->err);
+	c->until_ms = now_ms + BUDGET_LOOK_MS;
+	c->step = STEP_PAUSE;
+	return true;
 }
 
 /* --- attempts of earlier lives ------------------------------------------- */

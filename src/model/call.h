@@ -174,8 +174,10 @@ struct call_kind {
 	/* A success arrived: bring to disk what belongs there (c->row.blobs). */
 	enum err_code (*keep)(struct call *c, struct json_object *answer,
 	    struct err *e);
-	/* Usage when the provider said none; answer NULL: an upper bound
-	 * before sending. */
+	/* The most the prepared request can cost: what is reserved for it. */
+	int64_t (*most)(const struct call *c);
+	/* Usage when the provider said none; answer NULL: nothing of it could
+	 * be kept. */
 	void (*estimate)(const struct call *c, const struct json_object *answer,
 	    struct usage *u);
 	int64_t (*price)(const struct call *c, const struct usage *u,
@@ -218,6 +220,7 @@ struct call {
 	int ask;		/* the current one, from 1 */
 	int retries, unknowns;	/* of the current ask */
 	int shown_ask;		/* the last one previewed; 0: none */
+	int64_t budget_until_ms;	/* waits for money no longer; monotonic; 0: does not */
 	int64_t until_ms;	/* STEP_PAUSE, STEP_GATE: look again then; monotonic */
 	char idempotency_key[IDEMPOTENCY_KEY_MAX];
 	char hash[DIGEST_HEX_MAX];	/* of the current ask; "" until known */
@@ -265,6 +268,9 @@ void call_judge(struct call *c, const struct call_row *row,
     struct json_object *answer, bool live);
 void call_end(struct call *c, enum err_code rc);	/* rc is what c->err says */
 void call_out_of_time(struct call *c);
+/* Its budget has no room, c->err says why. True: it may have when calls under
+ * way are settled, so the call looks again after a pause. */
+bool call_await_budget(struct call *c);
 int64_t call_time_left(const struct call *c);	/* INT64_MAX: no deadline */
 /* base * 2^n, 25 % more or less, at most the cap. */
 int64_t backoff_ms(const struct settings *s, int n);

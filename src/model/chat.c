@@ -24,6 +24,7 @@
 #define MAX_COMPLAINT_BYTES 16384
 #define MAX_LINE_BYTES 500	/* of one violation */
 #define GUESSED_COMPLETION 1000	/* tokens, where there is no limit */
+#define UNLIMITED_COMPLETION 131072	/* at most then; no model writes more */
 
 struct chat_call {
 	struct call call;	/* first: a struct call * is one of these */
@@ -113,6 +114,26 @@ chat_keep(struct call *c, struct json_object *answer, struct err *e)
 	return ERR_OK;
 }
 
+/*
+ * The texts are those of the body itself, with schema and complaint.  What comes
+ * back is bounded by the limit that is sent, which pays for hidden reasoning as
+ * well; without one, by what no model writes.
+ */
+static int64_t
+chat_most(const struct call *c)
+{
+	const struct chat_call *cc = chat_of(c);
+	const struct chat_request *req = cc->req;
+	int64_t pictures = 0;
+	int i;
+
+	for (i = 0; i < req->n_images; i++)
+		pictures += tokens_image_most(c->model, req->images[i].width,
+		    req->images[i].height, req->images[i].high_detail);
+	return price_most(c->model, http_body_text_length(c->wire.body),
+	    pictures, cc->limit > 0 ? cc->limit : UNLIMITED_COMPLETION);
+}
+
 static void
 chat_estimate(const struct call *c, const struct json_object *answer,
     struct usage *u)
@@ -132,6 +153,9 @@ chat_estimate(const struct call *c, const struct json_object *answer,
 	if (answer != NULL) {
 		chat_reply_read(answer, &text, &reply);
 		u->completion = tokens_text(text.buf);
+		/* Nobody is charged for more than there was room for. */
+		if (cc->limit > 0 && u->completion > cc->limit)
+			u->completion = cc->limit;
 	} else {
 		u->completion = cc->limit > 0 ? cc->limit :
 		    GUESSED_COMPLETION;
@@ -342,6 +366,7 @@ static const struct call_kind chat_kind = {
 	.begin = chat_begin,
 	.build = chat_build,
 	.keep = chat_keep,
+	.most = chat_most,
 	.estimate = chat_estimate,
 	.price = chat_price,
 	.judge = chat_judge,

@@ -120,6 +120,31 @@ image_build(struct call *c, struct call_wire *w, struct err *e)
 	return rc;
 }
 
+/* One picture of the size and quality asked for. A provider that makes two of
+ * them out of one request would charge more; that is booked and told. */
+static int64_t
+image_most(const struct call *c)
+{
+	const struct image_call *ic = image_of(c);
+	const struct wire_ops *ops = provider_ops(c->provider->wire);
+	const struct call_image *in = ic->req->inputs;
+	int64_t pictures = 0, extra = 0;
+	int i;
+
+	if (ops->image_input_extra != NULL)
+		extra = ops->image_input_extra(c->model);
+	for (i = 0; i < ic->n_inputs; i++)
+		pictures += extra + tokens_image_most(c->model, in[i].width,
+		    in[i].height, in[i].high_detail);
+	/* A mask is a picture of the first one's size. */
+	if (ic->req->mask != NULL && ic->n_inputs > 0)
+		pictures += extra + tokens_image_most(c->model, in[0].width,
+		    in[0].height, in[0].high_detail);
+	return price_most(c->model, http_body_text_length(c->wire.body),
+	    pictures, tokens_picture_most(c->model, ic->quality,
+	    ic->aspect.size));
+}
+
 static void
 image_estimate(const struct call *c, const struct json_object *answer,
     struct usage *u)
@@ -367,6 +392,7 @@ static const struct call_kind image_kind = {
 	.begin = image_begin,
 	.build = image_build,
 	.keep = image_keep,
+	.most = image_most,
 	.estimate = image_estimate,
 	.price = image_price,
 	.judge = image_judge,

@@ -1,7 +1,8 @@
 /*
  * The ledger: what is written down before and after a wire request.
  *
- *   ledger_begin()   row SENT, durable, then the request goes out
+ *   ledger_begin()   row SENT, the most it can cost reserved, durable, then the
+ *                    request goes out
  *   ledger_settle()  ANSWERED with the answer, FAILED, or UNKNOWN
  *
  * A picture is on disk and synced before its row says ANSWERED, so whoever
@@ -19,6 +20,7 @@
 #include "clock.h"
 #include "file.h"
 #include "log.h"
+#include "money.h"
 #include "xalloc.h"
 
 #define SETTLE_TRIES 5
@@ -54,7 +56,6 @@ enum err_code
 ledger_begin(struct call *c, struct err *e)
 {
 	struct call_row *r = &c->row;
-	struct usage u;
 	enum err_code rc;
 
 	call_row_release(r);
@@ -75,10 +76,7 @@ ledger_begin(struct call *c, struct err *e)
 	r->request_hash = xstrdup(c->hash);
 	r->simulated = c->provider->simulated;
 	r->sent_ms = clock_now_ms();
-	memset(&u, 0, sizeof(u));
-	c->kind->estimate(c, NULL, &u);
-	u.estimated = true;
-	r->estimate_nano = c->kind->price(c, &u, NULL);
+	r->estimate_nano = c->kind->most(c);
 	rc = store_call_begin(c->m->store, c->scope->ref, r, e);
 	if (rc == ERR_OK)
 		tally_sent(c->m->tallies, c->provider, c->model);
@@ -120,6 +118,23 @@ has_price(const struct model_info *m)
 	    m->price_image_input > 0;
 }
 
+/* A price in models.yml is out of date, or a provider kept no limit. What it
+ * charged is booked all the same. */
+static void
+tell_dear(const struct call *c, bool billed)
+{
+	char cost[MONEY_TEXT_MAX], most[MONEY_TEXT_MAX];
+
+	money_text(c->row.cost_nano, cost);
+	money_text(c->row.estimate_nano, most);
+	log_warn("a call cost more than was reserved for it", "call=%s "
+	    "provider=%s model=%s cost=%s reserved=%s billed=%s", c->row.id,
+	    c->provider->name, c->model->id, cost, most,
+	    billed ? "yes" : "no");
+	call_note(c, "cost_above_estimate", "a call to %s cost %s, more than "
+	    "the %s that were reserved for it", c->model->id, cost, most);
+}
+
 void
 ledger_book(struct call *c, const struct json_object *answer)
 {
@@ -133,6 +148,8 @@ ledger_book(struct call *c, const struct json_object *answer)
 	c->row.cost_nano = c->kind->price(c, &u, answer);
 	c->cost_nano += c->row.cost_nano;
 	c->usage = u;
+	if (c->row.cost_nano > c->row.estimate_nano)
+		tell_dear(c, u.has_billed);
 	if (!has_price(c->model) && !u.has_billed && !c->no_price_said) {
 		c->no_price_said = true;
 		call_note(c, "no_price", "models.yml has no price for %s; its "

@@ -85,6 +85,37 @@ price_booked(const struct model_info *m, const struct usage *u,
 	return price_chat(m, u);
 }
 
+/* --- the most a call can cost -------------------------------------------- */
+
+#define MESSAGE_TOKENS 64	/* what a request costs beside its texts */
+#define OUTPUT_TOKENS 16	/* that a provider may count beside the answer */
+
+static int64_t
+dearer(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+int64_t
+price_most(const struct model_info *m, int64_t text_bytes,
+    int64_t image_tokens, int64_t output)
+{
+	int64_t text_rate, image_rate;
+	product sum;
+
+	if (m == NULL || m->is_free)
+		return 0;
+	/* A cache may be dearer than none, and a provider that tells pictures
+	 * and text as one number makes either of the other. */
+	text_rate = dearer(m->price_input, m->price_cached_input);
+	image_rate = dearer(text_rate, m->price_image_input);
+	sum = times(text_bytes + MESSAGE_TOKENS, text_rate) +
+	    times(image_tokens, image_rate) +
+	    times(output + OUTPUT_TOKENS, m->price_output);
+	sum = (sum + TOKENS_PER_PRICE - 1) / TOKENS_PER_PRICE;
+	return sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
+}
+
 /* --- who a model belongs to ---------------------------------------------- */
 
 static bool

@@ -72,6 +72,8 @@ struct picture_ref {
 struct wire_ops {
 	const char *chat_path;	/* behind the base URL */
 	const char *image_key_header;
+	/* Tokens an input picture may cost beyond its size; NULL: none. */
+	int64_t (*image_input_extra)(const struct model_info *m);
 	void (*image_path)(const struct image_ask *a, struct strbuf *out);
 	/* content_type has 128 bytes. */
 	enum err_code (*image_body)(const struct image_ask *a,

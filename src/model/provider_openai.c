@@ -11,6 +11,7 @@
 #include "json.h"
 #include "strbuf.h"
 
+#define FIDELITY_TOKENS 6240	/* of an input kept with high fidelity, at most */
 #define MAX_BODY_TEXT_BYTES ((size_t)4 * 1024 * 1024)	/* without pictures */
 
 /* Without its own comma, as everything here. */
@@ -289,6 +290,19 @@ extension_of(const char *mime)
 	return "png";
 }
 
+/* The only model that knows the parameter. */
+static bool
+keeps_fidelity(const struct model_info *m)
+{
+	return strcmp(model_base_name(m->id), "gpt-image-1") == 0;
+}
+
+static int64_t
+image_input_extra(const struct model_info *m)
+{
+	return keeps_fidelity(m) ? FIDELITY_TOKENS : 0;
+}
+
 static enum err_code
 add_file(const struct image_ask *a, const char *field, const char *filename,
     const char *mime, const char *path, struct strbuf *sb,
@@ -321,8 +335,7 @@ edit_body(const struct image_ask *a, struct strbuf *sb, struct http_body *b,
 	add_field(sb, a->boundary, "n", "1");
 	add_field(sb, a->boundary, "size", a->size);
 	add_field(sb, a->boundary, "quality", a->quality);
-	/* The only model that knows it. */
-	if (strcmp(model_base_name(a->model->id), "gpt-image-1") == 0)
+	if (keeps_fidelity(a->model))
 		add_field(sb, a->boundary, "input_fidelity", a->fidelity);
 	for (i = 0; i < a->n_inputs && rc == ERR_OK; i++) {
 		snprintf(filename, sizeof(filename), "image%d.%s", i + 1,
@@ -396,6 +409,7 @@ image_read_back(const struct json_object *body, struct call_preview *out)
 
 const struct wire_ops wire_openai = {
 	.chat_path = "/chat/completions",
+	.image_input_extra = image_input_extra,
 	.image_key_header = "Authorization: Bearer ",
 	.image_path = image_path,
 	.image_body = image_body,

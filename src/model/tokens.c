@@ -20,6 +20,13 @@
 #define AREA_TOKENS 1000
 #define AREA_TOKENS_MIN 100
 
+#define MOST_AREA_PX 512
+#define MOST_SIDE_PX 4096	/* of a picture whose size is not known */
+#define MOST_TOKENS_MIN 512
+#define GOOGLE_TILE_MIN_PX 256
+#define GOOGLE_TILE_MAX_PX 768
+#define GOOGLE_TILE_TOKENS 258
+
 #define USUAL_QUALITY "medium"
 #define USUAL_SIZE "1024x1024"
 
@@ -95,6 +102,47 @@ tokens_image(const struct model_info *m, int w, int h, bool high_detail)
 	return by_area(w, h);
 }
 
+/*
+ * What providers count for a picture whose model has no rule of its own: by
+ * area at most a token for 512 pixels (Anthropic 750, Qwen 784); Google 258 for
+ * each tile, whose side is two thirds of the shorter side or as much as fits.
+ */
+static int64_t
+most_by_area(int64_t w, int64_t h)
+{
+	int64_t tokens = ceil_div(w * h, MOST_AREA_PX), tiles;
+	int64_t side = (w < h ? w : h) * 2 / 3;
+
+	if (side < GOOGLE_TILE_MIN_PX)
+		side = GOOGLE_TILE_MIN_PX;
+	if (side > GOOGLE_TILE_MAX_PX)
+		side = GOOGLE_TILE_MAX_PX;
+	tiles = ceil_div(w, side) * ceil_div(h, side);
+	return tiles * GOOGLE_TILE_TOKENS > tokens ?
+	    tiles * GOOGLE_TILE_TOKENS : tokens;
+}
+
+int64_t
+tokens_image_most(const struct model_info *m, int w, int h, bool high_detail)
+{
+	int64_t tokens, area;
+
+	if (w <= 0 || h <= 0)
+		w = h = MOST_SIDE_PX;
+	if (w > MAX_SIDE_PX)
+		w = MAX_SIDE_PX;
+	if (h > MAX_SIDE_PX)
+		h = MAX_SIDE_PX;
+	tokens = tokens_image(m, w, h, high_detail);
+	if (m == NULL || m->token_rule == TOKENS_AREA) {
+		area = most_by_area(w, h);
+		if (area > tokens)
+			tokens = area;
+	}
+	/* Rules cut fractions, and nobody counts less than a tile. */
+	return tokens + 1 > MOST_TOKENS_MIN ? tokens + 1 : MOST_TOKENS_MIN;
+}
+
 int64_t
 tokens_text(const char *text)
 {
@@ -148,4 +196,25 @@ tokens_picture(const struct model_info *m, const char *quality,
 			best = p;
 	}
 	return best != NULL ? best->tokens : 0;
+}
+
+int64_t
+tokens_picture_most(const struct model_info *m, const char *quality,
+    const char *size)
+{
+	int64_t most = 0;
+	int i;
+
+	for (i = 0; m != NULL && i < m->n_image_prices; i++) {
+		const struct image_price *p = &m->image_prices[i];
+
+		if ((p->quality[0] == '\0' || (quality != NULL &&
+		    strcmp(p->quality, quality) == 0)) &&
+		    (p->size[0] == '\0' || (size != NULL &&
+		    strcmp(p->size, size) == 0)))
+			return p->tokens;
+		if (p->tokens > most)
+			most = p->tokens;
+	}
+	return most;
 }

@@ -132,20 +132,10 @@ configure(void)
 /* --- store, job, files --------------------------------------------------- */
 
 static void
-open_store(void)
+open_database(const struct spend_limits *limits)
 {
-	static const struct planned_stage plan[] = { { "style_guide", 3 },
-		{ "image_generation", 6 } };
-	static const struct holder me = { "holder", "host", "boot", "life" };
 	struct store_options o;
-	struct new_run nr = { .stages = plan, .n_stages = 2,
-	    .deadline_after_ms = 3600000 };
-	enum submit_outcome outcome;
 	char database[128];
-	struct run run;
-	struct job job;
-	int64_t due;
-	bool found;
 
 	memset(&o, 0, sizeof(o));
 	snprintf(database, sizeof(database), "sqlite:%s/db/churns.db", dir);
@@ -153,7 +143,26 @@ open_store(void)
 	o.cache_kb = 1024;
 	o.lock_wait_ms = 5000;
 	o.max_readers = 4;
+	if (limits != NULL)
+		o.limits = *limits;
 	ck_ok(store_open(&o, &rig.store, &rig.err), &rig.err);
+}
+
+static void
+open_store(void)
+{
+	static const struct planned_stage plan[] = { { "style_guide", 3 },
+		{ "image_generation", 6 } };
+	static const struct holder me = { "holder", "host", "boot", "life" };
+	struct new_run nr = { .stages = plan, .n_stages = 2,
+	    .deadline_after_ms = 3600000 };
+	enum submit_outcome outcome;
+	struct run run;
+	struct job job;
+	int64_t due;
+	bool found;
+
+	open_database(NULL);
 	memset(&run, 0, sizeof(run));
 	id_new(run.id);
 	run.owner = (char *)(uintptr_t)"ann";
@@ -280,6 +289,16 @@ rig_teardown(void)
 	while (n_kept > 0)
 		free(keep[--n_kept]);
 	ck_ok(file_remove_tree(AT_FDCWD, dir, &rig.err), &rig.err);
+}
+
+void
+rig_limit(int64_t day_nano)
+{
+	struct spend_limits limits = { .day_nano = day_nano };
+
+	ck_assert_ptr_null(rig.m);
+	store_close(rig.store);
+	open_database(&limits);
 }
 
 void

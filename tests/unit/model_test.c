@@ -19,6 +19,7 @@ main(void)
 	srunner_add_suite(sr, suite_image());
 	srunner_add_suite(sr, suite_resume());
 	srunner_add_suite(sr, suite_stop());
+	srunner_add_suite(sr, suite_budget());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);

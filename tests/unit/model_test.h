@@ -19,6 +19,7 @@ Suite *suite_edges(void);
 Suite *suite_image(void);
 Suite *suite_resume(void);
 Suite *suite_stop(void);
+Suite *suite_budget(void);
 
 /* --- model_wire.c: between wire_setup() and wire_teardown() -------------- */
 
@@ -66,6 +67,8 @@ extern struct rig {
 void rig_setup(void);
 void rig_teardown(void);
 void rig_start(void);
+/* Before it: all calls of a day may cost so much. */
+void rig_limit(int64_t day_nano);
 /* Another life of the process: a new model over the same store and job. */
 void rig_restart(void);
 

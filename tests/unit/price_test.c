@@ -503,6 +503,106 @@ START_TEST(the_provider_of_a_model_is_the_configured_one_first)
 }
 END_TEST
 
+/* --- the most a call can cost --------------------------------------------- */
+
+static unsigned seed;
+
+static int64_t
+dice(int64_t n)
+{
+	seed = seed * 1103515245u + 12345u;
+	return (int64_t)(seed >> 8) % (n < 1 ? 1 : n);
+}
+
+/* Any usage of a request of so much text, such pictures and such a limit. */
+static void
+random_usage(int64_t text, int64_t shown, int64_t limit, struct usage *u)
+{
+	memset(u, 0, sizeof(*u));
+	u->text_in = dice(text + 1);
+	u->image_in = dice(shown + 1);
+	u->prompt = u->text_in + u->image_in;
+	u->cached = dice(u->prompt + 1);
+	u->completion = dice(limit + 1);
+	u->reasoning = dice(u->completion + 1);
+	u->image_out = dice(2) * u->completion;
+	if (dice(2) == 0)
+		u->text_in = u->image_in = 0;	/* not told apart */
+}
+
+START_TEST(no_usage_costs_more_than_the_most)
+{
+	int64_t text, shown, limit, most, cost;
+	struct model_info m;
+	struct usage u;
+	int i, n;
+
+	seed = 4711;
+	for (i = 0; i < conf->n_models; i++)
+		for (n = 0; n < 500; n++) {
+			m = conf->models[i];
+			if (dice(3) == 0)	/* a cache that is dearer */
+				m.price_cached_input *= 3;
+			text = dice(200000);
+			shown = dice(20000);
+			limit = dice(20000);
+			random_usage(text, shown, limit, &u);
+			most = price_most(&m, text, shown, limit);
+			cost = price_booked(&m, &u, 0, NULL, NULL);
+			ck_assert_msg(cost <= most, "%s: %lld > %lld", m.id,
+			    (long long)cost, (long long)most);
+		}
+	ck_assert_int_eq(price_most(NULL, 1000, 0, 1000), 0);
+}
+END_TEST
+
+/* Google's count: tiles of two thirds of the shorter side, 256 to 768. */
+static int64_t
+google_tokens(int64_t w, int64_t h)
+{
+	int64_t crop = (w < h ? w : h) * 2 / 3;
+
+	if (w <= 384 && h <= 384)
+		return 258;
+	crop = crop < 256 ? 256 : crop > 768 ? 768 : crop;
+	return ((w + crop - 1) / crop) * ((h + crop - 1) / crop) * 258;
+}
+
+START_TEST(no_picture_counts_more_than_the_most)
+{
+	int i, n, w, h;
+
+	seed = 815;
+	for (n = 0; n < 20000; n++) {
+		w = 1 + (int)dice(2048);
+		h = 1 + (int)dice(2048);
+		ck_assert_int_ge(tokens_image_most(NULL, w, h, true),
+		    google_tokens(w, h));
+		ck_assert_int_ge(tokens_image_most(NULL, w, h, true),
+		    (int64_t)w * h / 750);
+	}
+	for (i = 0; i < (int)ARRAY_LEN(pictures); i++)
+		ck_assert_int_ge(tokens_image_most(counting_model(
+		    pictures[i].model), pictures[i].w, pictures[i].h,
+		    !pictures[i].low), pictures[i].tokens);
+}
+END_TEST
+
+START_TEST(a_picture_not_in_the_table_counts_as_the_dearest)
+{
+	const struct model_info *m = model_of(OPENAI);
+
+	ck_assert_int_eq(tokens_picture_most(m, "medium", "1024x1024"), 1056);
+	ck_assert_int_eq(tokens_picture_most(m, "low", "1536x1024"), 400);
+	ck_assert_int_eq(tokens_picture_most(m, "auto", "1024x1024"), 6240);
+	ck_assert_int_eq(tokens_picture_most(m, "low", "2048x2048"), 6240);
+	ck_assert_int_eq(tokens_picture_most(m, NULL, NULL), 6240);
+	ck_assert_int_eq(tokens_picture_most(model_of(GEMINI), NULL, NULL),
+	    1290);
+	ck_assert_int_eq(tokens_picture_most(NULL, NULL, NULL), 0);
+}
+END_TEST
+
 Suite *
 price_suite(void)
 {
@@ -533,6 +633,9 @@ price_suite(void)
 	tcase_add_loop_test(t,
 	    the_provider_of_a_model_is_the_configured_one_first, 0,
 	    (int)ARRAY_LEN(providers));
+	tcase_add_test(t, no_usage_costs_more_than_the_most);
+	tcase_add_test(t, no_picture_counts_more_than_the_most);
+	tcase_add_test(t, a_picture_not_in_the_table_counts_as_the_dearest);
 	suite_add_tcase(s, t);
 	return s;
 }
