@@ -188,7 +188,9 @@ static void
 range(struct page *p, struct json_object *least, struct json_object *most,
     const char *unit, bool *any)
 {
-	if (least == NULL && most == NULL)
+	/* That there is less than nothing of something needs no denying. */
+	if (most == NULL && (least == NULL ||
+	    json_object_get_double(least) == 0))
 		return;
 	begin_limit(p, any);
 	if (least != NULL && most != NULL) {

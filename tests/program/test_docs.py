@@ -17,6 +17,9 @@ from stack import Stack
 
 # --- what readers paste ------------------------------------------------------------------
 
+WIDTH = 92      # columns of the page; what is longer has to be scrolled
+
+
 class Samples(unittest.TestCase):
     """Every shell line of the document, run as it stands."""
 
@@ -50,6 +53,8 @@ class Samples(unittest.TestCase):
                     out = self.shell(sample["source"], churns=self.s.base,
                                      id=self.id, name=name)
                     self.assertNotIn('"detail"', out)
+                    self.assertLessEqual(max(map(
+                        len, sample["source"].splitlines())), WIDTH)
                     count += 1
         self.assertGreater(count, 10)
         with open(os.path.join(self.dir, "picture.png"), "rb") as f:
