@@ -18,7 +18,7 @@
 #define STYLE_KEYWORD_CHARS 80
 
 static const char *const style_names[] = {
-	PLACE_NAMES, LEVEL_NAMES, BRIEF_NAMES, REFERENCE_NAMES, BRAND_NAMES,
+	PLACE_NAMES, LEVEL_NAMES, "brief", REFERENCE_NAMES, BRAND_NAMES,
 	STRATEGY_NAMES, "others", "lens_0", "lens_1", "lens_2", "lens_3",
 	"lens_4", "lens_5", NULL
 };
@@ -136,7 +136,7 @@ style_vars(struct vars *v, const struct conf *conf, const struct context *c,
 {
 	vars_place(v, conf, c, ABSENT);
 	vars_level(v, c);
-	vars_brief(v, c);
+	vars_set(v, "brief", context_str(c, "prompt"));
 	vars_reference(v, c);
 	vars_brand(v, c, LAYER_STYLE);
 	vars_strategy(v, json_object_array_get_idx(strategies, (size_t)index),

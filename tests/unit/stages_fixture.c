@@ -320,6 +320,12 @@ fenced(const char *text, const char *block, const char *piece)
 }
 
 void
+no_gaps(const char *text)
+{
+	lacks(text, "\n\n\n");
+}
+
+void
 no_stand_ins(const char *text)
 {
 	static const char *const stand_ins[] = {

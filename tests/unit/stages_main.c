@@ -11,6 +11,7 @@ main(void)
 	suite_add_tcase(s, stages_text_case());
 	suite_add_tcase(s, stages_brand_case());
 	suite_add_tcase(s, stages_prompts_case());
+	suite_add_tcase(s, stages_inputs_case());
 	suite_add_tcase(s, stages_briefing_case());
 	suite_add_tcase(s, stages_assembly_case());
 	suite_add_tcase(s, stages_strategy_case());

@@ -111,6 +111,8 @@ void fenced(const char *text, const char *block, const char *piece);
 int occurrences(const char *text, const char *piece);
 /* n words of seven characters and a blank; free() it. */
 char *long_text(int n);
+/* No two blank lines together: a section has left its blank line behind. */
+void no_gaps(const char *text);
 /* No stand-in for a missing value anywhere in it. */
 void no_stand_ins(const char *text);
 /* What every prompt for a language model must do. */
@@ -183,6 +185,7 @@ void keeps_schema(const char *stage, const struct json_object *out);
 TCase *stages_text_case(void);
 TCase *stages_brand_case(void);
 TCase *stages_prompts_case(void);
+TCase *stages_inputs_case(void);
 TCase *stages_briefing_case(void);
 TCase *stages_assembly_case(void);
 TCase *stages_strategy_case(void);
