@@ -37,6 +37,7 @@
 #define MAX_ASPECTS 16
 #define MAX_OWN_TEMPERATURES 8
 #define MAX_STAGES 16
+#define CONF_CLIENTS 18
 #define MAX_CAPTION_MODELS 16
 
 /* --- faults ------------------------------------------------------------- */
@@ -360,7 +361,18 @@ int conf_missing_keys(const struct conf *conf, struct strbuf *out);
  */
 void conf_print(const struct conf *conf, struct strbuf *out);
 
-/* "clients configured 7 of 8, ..." for the start-up log; no secrets. */
+/*
+ * The clients by the names they have always had, and whether each is
+ * configured: its provider is there, with its key (so opts->secrets is wanted).
+ * Returns how many are.
+ */
+struct conf_client {
+	const char *name;	/* "base_llm_client_strategy" */
+	bool configured;
+};
+int conf_clients(const struct conf *conf, struct conf_client out[CONF_CLIENTS]);
+
+/* "clients configured 15 of 18, ..." for the start-up log; no secrets. */
 void conf_summary(const struct conf *conf, struct strbuf *out);
 
 /* Look-ups; NULL when there is none. */

@@ -202,28 +202,16 @@ conf_print(const struct conf *conf, struct strbuf *out)
 	lists_print(full, out);
 }
 
-static int
-configured_purposes(const struct conf *conf)
-{
-	int i, n = 0;
-
-	for (i = 0; i < PURPOSE__COUNT; i++) {
-		if (conf->purposes[i].provider != NULL &&
-		    !conf->purposes[i].missing_key)
-			n++;
-	}
-	return n;
-}
-
 void
 conf_summary(const struct conf *conf, struct strbuf *out)
 {
 	const struct conf_full *full = (const struct conf_full *)conf;
+	struct conf_client clients[CONF_CLIENTS];
 	bool first = true;
 	int i;
 
 	strbuf_addf(out, "clients configured %d of %d",
-	    configured_purposes(conf), PURPOSE__COUNT);
+	    conf_clients(conf, clients), CONF_CLIENTS);
 	if (full->secrets)
 		strbuf_addf(out, ", keys %d of %d", conf->keys_found,
 		    conf->keys_needed);

@@ -120,6 +120,20 @@ store_figures(struct store *st)
 	return o;
 }
 
+/* {"base_llm_client_strategy": true, ...} */
+static struct json_object *
+client_summary(const struct conf *conf)
+{
+	struct conf_client clients[CONF_CLIENTS];
+	struct json_object *o = json_object_new_object();
+	int i;
+
+	conf_clients(conf, clients);
+	for (i = 0; i < CONF_CLIENTS; i++)
+		json_put_bool(o, clients[i].name, clients[i].configured);
+	return o;
+}
+
 enum err_code
 stats_beat(struct runner *r, struct err *e)
 {
@@ -138,6 +152,7 @@ stats_beat(struct runner *r, struct err *e)
 	 * for those who watch for the opposite. */
 	json_put_int(o, "fallback_total", 0);
 	json_put_int(o, "client_config_loads", 1);
+	json_put_obj(o, "clients", client_summary(r->service.conf));
 	json_put_int(o, "active_tasks", busy);
 	json_put_int(o, "queued", q.pending);
 	json_put_int(o, "max_jobs", r->n_slots);

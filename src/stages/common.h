@@ -339,6 +339,15 @@ struct assessment_rules {
 	bool simulated;
 };
 
+enum noise {
+	NOISE_UNKNOWN,		/* nobody looked, or nothing was said */
+	NOISE_FINE,
+	NOISE_TO_REDUCE
+};
+
+/* scores: an answer's, NULL when there is none. */
+enum noise noise_of(const struct json_object *scores);
+
 void assessment_vars(struct vars *v, const struct conf *conf,
     const struct context *c, const struct json_object *concept,
     const struct assessment_rules *rules);

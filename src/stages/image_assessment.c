@@ -138,6 +138,16 @@ is_low(const struct json_object *scores, const char *key)
 	return score(scores, key) > 0 && score(scores, key) < REPAIR_BELOW;
 }
 
+enum noise
+noise_of(const struct json_object *scores)
+{
+	int64_t noise = json_get_int(scores, "noise_and_grain_impact", 0);
+
+	if (noise < 1)
+		return NOISE_UNKNOWN;
+	return noise < NOISE_CLEAN ? NOISE_TO_REDUCE : NOISE_FINE;
+}
+
 /* Members of `from` that apply to this run. Caller's. */
 static struct json_object *
 applying(const struct json_object *from, const struct assessment_rules *rules)
@@ -162,8 +172,6 @@ assessment_record(const struct json_object *answer,
 	struct json_object *r;
 	int concept = score(s, "concept_adherence");
 	int technical = score(s, "technical_quality");
-	int noise = (int)json_get_int(s, "noise_and_grain_impact",
-	    NOISE_CLEAN);
 	int tenths = CONCEPT_WEIGHT * concept + TECHNICAL_WEIGHT * technical;
 
 	if (concept < 1 || technical < 1 || concept > FIVE_POINT ||
@@ -182,7 +190,8 @@ assessment_record(const struct json_object *answer,
 	    rules->reference && is_low(s, "subject_preservation"));
 	json_put_bool(r, "needs_text_repair",
 	    rules->text && is_low(s, "text_rendering_quality"));
-	json_put_bool(r, "needs_noise_reduction", noise < NOISE_CLEAN);
+	json_put_bool(r, "needs_noise_reduction",
+	    noise_of(s) == NOISE_TO_REDUCE);
 	json_put_null(r, "consistency_metrics");
 	json_put_bool(r, "simulated", rules->simulated);
 	*out = r;

@@ -461,7 +461,7 @@ END_TEST
 
 /* --- keys -------------------------------------------------------------- */
 
-START_TEST(keys_are_kept_only_when_asked_for)
+START_TEST(keys_are_kept_only_when_asked_for)	/* N9: one is in no file */
 {
 	struct conf *conf;
 
@@ -508,10 +508,67 @@ START_TEST(missing_keys_are_named_with_the_purposes_that_need_them)
 	ck_assert_int_eq(conf->keys_needed, 3);
 	strbuf_reset(&out);
 	conf_summary(conf, &out);
-	ck_assert_str_eq(out.buf, "clients configured 7 of 9, keys 1 of 3, "
+	ck_assert_str_eq(out.buf, "clients configured 12 of 18, keys 1 of 3, "
 	    "17 models, prices as of 2025-09-01");
 	conf_free(conf);
 	strbuf_release(&out);
+}
+END_TEST
+
+static const struct {
+	const char *about, *openrouter, *gemini, *openai;	/* keys; NULL */
+	const char *pictures;	/* IMAGE_GENERATION_PROVIDER; NULL */
+	int configured;
+	bool strategy, structured, caption, gemini_pictures, openai_pictures,
+	    refinement;
+} summaries[] = {		/* N12 */
+	{ "no key", NULL, NULL, NULL, NULL, 0, false, false, false, false,
+	  false, false },
+	{ "all keys", "a", "b", "c", NULL, 18, true, true, true, true, true,
+	  true },
+	{ "texts alone", "a", NULL, NULL, NULL, 14, true, true, true, false,
+	  false, false },
+	{ "as delivered", "a", "b", NULL, NULL, 15, true, true, true, true,
+	  false, false },
+	{ "pictures by OpenAI", "a", "b", "c", "OpenAI", 17, true, true, true,
+	  false, true, true },
+};
+
+START_TEST(the_client_summary_has_eighteen_entries)
+{
+	struct conf_client c[CONF_CLIENTS];
+	const bool want[] = { summaries[_i].strategy, summaries[_i].structured,
+	    summaries[_i].caption, summaries[_i].gemini_pictures,
+	    summaries[_i].openai_pictures, summaries[_i].refinement };
+	static const char *const names[] = { "base_llm_client_strategy",
+	    "instructor_client_strategy", "base_llm_client_caption",
+	    "image_gen_client_gemini", "image_gen_client",
+	    "image_refinement_client" };
+	struct conf *conf;
+	size_t i, k;
+
+	if (summaries[_i].openrouter != NULL)
+		setenv("OPENROUTER_API_KEY", summaries[_i].openrouter, 1);
+	if (summaries[_i].gemini != NULL)
+		setenv("GEMINI_API_KEY", summaries[_i].gemini, 1);
+	if (summaries[_i].openai != NULL)
+		setenv("OPENAI_API_KEY", summaries[_i].openai, 1);
+	if (summaries[_i].pictures != NULL)
+		setenv("IMAGE_GENERATION_PROVIDER", summaries[_i].pictures, 1);
+	conf = load_with_keys();
+	ck_assert_int_eq(CONF_CLIENTS, 18);
+	ck_assert_int_eq(conf_clients(conf, c), summaries[_i].configured);
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		for (k = 0; k < CONF_CLIENTS; k++)
+			if (strcmp(c[k].name, names[i]) == 0)
+				break;
+		ck_assert_msg(k < CONF_CLIENTS && c[k].configured == want[i],
+		    "%s: %s", summaries[_i].about, names[i]);
+	}
+	for (i = 0; i < CONF_CLIENTS; i++)
+		for (k = 0; k < i; k++)
+			ck_assert_str_ne(c[i].name, c[k].name);
+	conf_free(conf);
 }
 END_TEST
 
@@ -528,7 +585,7 @@ START_TEST(servers_without_a_key_and_simulated_ones_need_none)
 	ck_assert_int_eq(conf->keys_needed, 0);
 	ck_assert(!conf->purposes[PURPOSE_IMAGE_GENERATION].missing_key);
 	conf_summary(conf, &out);
-	ck_assert_str_eq(out.buf, "clients configured 9 of 9, keys 0 of 0, "
+	ck_assert_str_eq(out.buf, "clients configured 15 of 18, keys 0 of 0, "
 	    "simulated gemini, 17 models, prices as of 2025-09-01");
 	conf_free(conf);
 	strbuf_release(&out);
@@ -690,6 +747,8 @@ conf_models_case(void)
 	tcase_add_test(tc, keys_are_kept_only_when_asked_for);
 	tcase_add_test(tc,
 	    missing_keys_are_named_with_the_purposes_that_need_them);
+	tcase_add_loop_test(tc, the_client_summary_has_eighteen_entries, 0,
+	    ARRAY_LEN(summaries));
 	tcase_add_test(tc, servers_without_a_key_and_simulated_ones_need_none);
 	tcase_add_test(tc, captions_offer_what_the_file_says);
 	tcase_add_test(tc, a_caption_id_can_stand_for_another_model);

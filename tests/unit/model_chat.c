@@ -183,6 +183,21 @@ START_TEST(pictures_are_sent_as_data_uris)
 }
 END_TEST
 
+/* N16: bytes are encoded while they are sent; nothing else ever holds them. */
+START_TEST(three_bytes_are_four_characters_on_the_wire)
+{
+	struct chat_request req = chat_request();
+
+	put_file("ref.png", "abc", 3);
+	req.images[0] = (struct call_image){ .path = "ref.png",
+	    .mime = "image/png" };
+	req.n_images = 1;
+	say_chat(GOOD);
+	ask_this(&req, ERR_OK);
+	ck_assert(sent_has(0, "\"data:image/png;base64,YWJj\""));
+}
+END_TEST
+
 START_TEST(a_missing_picture_is_our_own_trouble)
 {
 	struct chat_request req = chat_request();
@@ -540,6 +555,7 @@ suite_chat(void)
 	tcase_add_loop_test(t, without_enforcement_the_schema_is_in_the_prompt,
 	    0, 2);
 	tcase_add_test(t, pictures_are_sent_as_data_uris);
+	tcase_add_test(t, three_bytes_are_four_characters_on_the_wire);
 	tcase_add_test(t, a_missing_picture_is_our_own_trouble);
 	tcase_add_test(t, a_prompt_over_the_limit_is_not_sent);
 	tcase_add_test(t, gemini_chats_through_its_openai_door);

@@ -73,7 +73,7 @@ START_TEST(a_retry_keeps_the_key_and_a_new_row)
 }
 END_TEST
 
-START_TEST(a_request_that_was_never_received_is_retried)
+START_TEST(a_request_that_was_never_received_is_retried)	/* P10 */
 {
 	rig.providers[0].base_url = (char *)(uintptr_t)"http://127.0.0.1:1/v1";
 	ask(ERR_MODEL);
@@ -111,7 +111,7 @@ START_TEST(no_answer_twice_is_the_end)
 }
 END_TEST
 
-START_TEST(a_stall_ends_as_timeout)
+START_TEST(a_stall_ends_as_timeout)	/* P10 */
 {
 	rig.conf.settings.llm_timeout_ms = 100;
 	say_step((struct peer_step){ .delay_ms = 5000 });

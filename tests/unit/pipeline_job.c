@@ -41,7 +41,7 @@ find_warning(const struct json_object *list, const char *stage,
 
 /* --- a run that goes well ------------------------------------------------- */
 
-START_TEST(a_normal_run_tells_fourteen_events_in_order)
+START_TEST(a_normal_run_tells_fourteen_events_in_order)	/* N4 */
 {
 	ck_assert_int_eq(run_of(1), STATE_COMPLETED);
 	ck_story(1, ALL_GOOD);
@@ -390,7 +390,7 @@ START_TEST(each_failure_means_what_the_matrix_says)
 }
 END_TEST
 
-START_TEST(a_failed_run_tells_why_and_that_it_failed)
+START_TEST(a_failed_run_tells_why_and_that_it_failed)	/* N8 */
 {
 	struct json_object *o;
 

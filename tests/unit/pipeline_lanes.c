@@ -133,7 +133,7 @@ run_without(enum purpose_id a, enum purpose_id b)
 	model_free(m);
 }
 
-START_TEST(a_productive_stage_without_a_model_fails_the_run_at_once)
+START_TEST(a_productive_stage_without_a_model_fails_the_run_at_once)	/* N7 */
 {
 	struct run run;
 

@@ -234,7 +234,7 @@ START_TEST(the_metadata_has_every_documented_key)
 }
 END_TEST
 
-START_TEST(assessments_are_a_key_only_when_there_are_some)
+START_TEST(assessments_are_a_key_only_when_there_are_some)	/* N17 */
 {
 	struct json_object *m;
 
@@ -271,7 +271,7 @@ START_TEST(no_picture_in_base64_gets_into_the_metadata)
 }
 END_TEST
 
-START_TEST(an_empty_brand_kit_is_none)
+START_TEST(an_empty_brand_kit_is_none)	/* N17 */
 {
 	struct json_object *m;
 

@@ -210,7 +210,7 @@ END_TEST
 
 /* --- contexts ------------------------------------------------------------- */
 
-START_TEST(a_context_reads_what_is_there_and_invents_nothing)
+START_TEST(a_context_reads_what_is_there_and_invents_nothing)	/* N17 */
 {
 	struct context c;
 

@@ -21,6 +21,25 @@ START_TEST(the_table_knows_every_name_of_the_stage_order)
 }
 END_TEST
 
+static const struct {
+	const char *stage, *member;
+} told_as[] = {			/* N11; 8.4 */
+	{ "image_eval", "image_analysis" },
+	{ "strategy", "marketing_strategies" },
+	{ "style_guide", "style_guidance" },
+	{ "creative_expert", "visual_concepts" },
+	{ "prompt_assembly", "final_prompts" },
+	{ "image_generation", "generated_images" },
+	{ "image_assessment", "image_assessments" },
+};
+
+START_TEST(outputs_are_told_under_the_names_clients_know)
+{
+	ck_assert_str_eq(stage_named(told_as[_i].stage)->output_key,
+	    told_as[_i].member);
+}
+END_TEST
+
 START_TEST(titles_do_not_speak_of_stages)
 {
 	int i;
@@ -516,6 +535,7 @@ stages_exec_case(void)
 
 	tcase_add_checked_fixture(tc, stages_setup, stages_teardown);
 	tcase_add_test(tc, the_table_knows_every_name_of_the_stage_order);
+	add_rows(tc, outputs_are_told_under_the_names_clients_know, told_as);
 	tcase_add_test(tc, titles_do_not_speak_of_stages);
 	tcase_add_test(tc, without_picture_and_logo_nothing_is_asked);
 	tcase_add_test(tc, picture_and_logo_are_looked_at_together);

@@ -109,7 +109,7 @@ with_prompt(const char *inputs)
 	return c;
 }
 
-START_TEST(assembly_runs_in_its_lane)
+START_TEST(assembly_runs_in_its_lane)	/* N10 */
 {
 	struct context *c = run_with("");
 	struct done d;
@@ -345,6 +345,30 @@ START_TEST(a_picture_is_judged_beside_its_reference)
 }
 END_TEST
 
+static const char *const file_names[] = {	/* J22 */
+	"a.PNG", "a.jpg", "a.jpeg", "a.webp", "a.gif", "a.bmp", "a",
+};
+
+/* The picture helper decodes it and writes what is sent: no name is asked. */
+START_TEST(a_picture_is_sent_as_what_it_is_whatever_its_name)
+{
+	struct context *c = run_with("");
+	struct done d;
+
+	gave(c, "creative_expert", concept_with(""));
+	gave(c, "image_generation", keep(xasprintf("{'index':1,'status':"
+	    "'success','result_path':'%s'}", file_names[_i])));
+	answers("image_assessment", "{'assessment_scores':{" SCORES "},"
+	    "'assessment_justification':{" REASONS "}}");
+	d = run_stage("image_assessment", c, 1);
+	ck_ok(d.rc, &d.e);
+	ck_assert_str_eq(asked("image_assessment")->images[0],
+	    "work/assess_a.jpg");
+	ck_assert_str_eq(asked("image_assessment")->mimes[0], "image/jpeg");
+	ck_assert_str_eq(json_get_str(d.out, "image_path"), file_names[_i]);
+}
+END_TEST
+
 START_TEST(a_criterion_that_applies_must_be_judged)
 {
 	struct done d;
@@ -433,6 +457,8 @@ stages_lane_case(void)
 	tcase_add_test(tc, a_logo_left_out_by_the_provider_is_not_counted);
 	tcase_add_test(tc, a_reference_that_cannot_be_decoded_fails_the_variant);
 	tcase_add_test(tc, a_picture_is_judged_beside_its_reference);
+	add_rows(tc, a_picture_is_sent_as_what_it_is_whatever_its_name,
+	    file_names);
 	tcase_add_test(tc, a_criterion_that_applies_must_be_judged);
 	tcase_add_test(tc, text_is_not_judged_where_the_concept_has_none);
 	tcase_add_test(tc, a_failed_assessment_gives_no_score);

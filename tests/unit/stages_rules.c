@@ -538,6 +538,25 @@ START_TEST(repair_flags_follow_the_scores_that_apply)
 }
 END_TEST
 
+static const struct {
+	const char *scores;	/* NULL: no answer */
+	enum noise want;
+} noises[] = {			/* J24 */
+	{ "{'noise_and_grain_impact':3}", NOISE_FINE },
+	{ "{'noise_and_grain_impact':2}", NOISE_TO_REDUCE },
+	{ "{'noise_and_grain_impact':1}", NOISE_TO_REDUCE },
+	{ NULL, NOISE_UNKNOWN },
+	{ "{}", NOISE_UNKNOWN },
+	{ "{'noise_and_grain_impact':null}", NOISE_UNKNOWN },
+};
+
+START_TEST(noise_that_nobody_saw_is_unknown_and_not_clean)
+{
+	ck_assert_int_eq(noise_of(noises[_i].scores != NULL ?
+	    json(noises[_i].scores) : NULL), noises[_i].want);
+}
+END_TEST
+
 START_TEST(the_models_own_conclusions_are_ignored)	/* J16 */
 {
 	struct assessment_rules rules = { .image_path = "x.png" };
@@ -615,6 +634,7 @@ stages_assessment_case(void)
 	tcase_add_checked_fixture(tc, stages_setup, stages_teardown);
 	add_rows(tc, the_general_score_is_worked_out_here, arithmetic);
 	add_rows(tc, repair_flags_follow_the_scores_that_apply, flags);
+	add_rows(tc, noise_that_nobody_saw_is_unknown_and_not_clean, noises);
 	tcase_add_test(tc, the_models_own_conclusions_are_ignored);
 	tcase_add_test(tc, no_score_is_ever_made_up);
 	add_rows(tc, the_answer_has_exactly_the_criteria_that_apply, criteria);
