@@ -6,14 +6,11 @@ import struct
 import subprocess
 import unittest
 
+from money import check_money, nano
 from stack import BUILD, Stack
 
 STAGES = ["image_eval", "strategy", "style_guide", "creative_expert",
           "prompt_assembly", "image_generation", "image_assessment"]
-
-
-def nano(usd):
-    return round(float(usd) * 1e9)
 
 
 class Campaign(unittest.TestCase):
@@ -137,6 +134,7 @@ class Campaign(unittest.TestCase):
                 for c in self.results["stage_costs"]}
         self.assertEqual({k: v for k, v in told.items() if v}, by_stage)
         self.assertEqual(set(told), set(STAGES))
+        self.assertEqual(check_money(self, self.s, self.run_id), total)
 
     def test_the_metadata_file_has_its_documented_parts(self):
         path = os.path.join(self.s.data, "runs", self.run_id,
@@ -195,6 +193,7 @@ class WithoutPhoto(unittest.TestCase):
                              r"^generated_image_strategy_0_\d{20}\.png$")
             calls = s.counters()["calls"]
             self.assertEqual(calls.get("generate_content"), 1)
+            check_money(self, s, run["id"])
 
     def test_openai_makes_the_pictures_when_it_is_chosen(self):
         env = {"IMAGE_GENERATION_PROVIDER": "OpenAI"}
@@ -215,6 +214,8 @@ class WithoutPhoto(unittest.TestCase):
             edit = s.wait(s.submit(num_variants="1", image=s.photo())["id"])
             self.assertEqual(edit["status"], "COMPLETED",
                              edit["error_message"])
+            for done in (run, edit):
+                check_money(self, s, done["id"])
             calls = s.counters()["calls"]
             self.assertEqual((calls.get("generation"), calls.get("edit")),
                              (1, 1))

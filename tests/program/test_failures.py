@@ -1,14 +1,30 @@
 """Provider faults against the failure matrix of the specification: no run
 without a picture is COMPLETED, nothing is invented, and what is degraded is
 named in warnings."""
+import base64
+import json
+import struct
 import unittest
+import zlib
 
-from stack import Stack
+from money import check_money
+from stack import Stack, wait_until
 
 FAST = {"LLM_MAX_RETRIES": "1", "CHURNS_CALLS_RETRY_BASE_MS": "20",
         "CHURNS_CALLS_RETRY_CAP_MS": "40", "LLM_TIMEOUT_SECONDS": "2",
         "IMAGE_TIMEOUT_SECONDS": "2"}
 DOWN = {"fault": "status", "status": 500, "times": -1}
+
+
+def logo(grey):
+    """A PNG of one tone: each is another logo, which nobody has seen yet."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(
+            ">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + bytes([grey] * 64) for _ in range(64))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(
+        ">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)) +
+        chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 class Failures(unittest.TestCase):
@@ -25,20 +41,38 @@ class Failures(unittest.TestCase):
         self.s.sim("POST", "/sim/reset")
 
     def run_with(self, *faults, variants=1, photo=False, **form):
-        self.s.script(0, *faults)
+        if faults:
+            self.s.script(0, *faults)
         run_id = self.s.submit(
             image=self.s.photo() if photo else None,
             num_variants=str(variants), **form)["id"]
         run = self.s.wait(run_id, 60)
+        check_money(self, self.s, run_id)
         run["codes"] = {(w["stage"], w["code"]) for w in run["warnings"] or []}
         return run
+
+    @staticmethod
+    def kit(grey):
+        return json.dumps({
+            "brand_voice_description": "warm and plain",
+            "colors": [{"hex": "#AA3311", "role": "primary"}],
+            "logo_file_base64": base64.b64encode(logo(grey)).decode()})
+
+    def told(self, run, results):
+        """Warnings of the run detail and of its results are the same."""
+        self.assertEqual(run["warnings"], results["warnings"])
+        for w in run["warnings"]:
+            self.assertLessEqual({"stage", "code", "message"}, set(w))
+            self.assertTrue(w["message"])
 
     def stage(self, run, name):
         return next(st for st in run["stages"] if st["stage_name"] == name)
 
     def completed(self, run):
         self.assertEqual(run["status"], "COMPLETED", run["error_message"])
-        return self.s.results(run["id"])
+        results = self.s.results(run["id"])
+        self.told(run, results)
+        return results
 
     def failed(self, run, stage):
         self.assertEqual(run["status"], "FAILED")
@@ -58,6 +92,26 @@ class Failures(unittest.TestCase):
         self.assertIsNone(r["image_analysis"])
         self.assertTrue({s for s, _ in run["codes"]} >= {"image_eval"})
         self.assertTrue(self.stage(run, "image_eval")["error_message"])
+
+    def test_image_analysis_fails_and_the_instruction_alone_counts(self):
+        run = self.run_with(dict(DOWN, schema="image_analysis"), photo=True,
+                            image_instruction="put it on a green plate")
+        r = self.completed(run)
+        self.assertIsNone(r["image_analysis"])
+        self.assertIn(("image_eval", "image_analysis_failed"), run["codes"])
+        self.assertEqual(r["final_prompts"][0]["assembly_type"],
+                         "instructed_edit")
+        self.assertIn("put it on a green plate",
+                      r["final_prompts"][0]["prompt"])
+
+    def test_logo_analysis_fails_and_the_logo_is_used_all_the_same(self):
+        run = self.run_with(dict(DOWN, schema="logo_analysis"),
+                            apply_branding="true", brand_kit=self.kit(90))
+        r = self.completed(run)
+        self.assertIn(("image_eval", "logo_analysis_failed"), run["codes"])
+        self.assertEqual(r["final_prompts"][0]["assembly_type"],
+                         "logo_only_edit")
+        self.assertIsNone(run["brand_kit"]["logo_analysis"])
 
     def test_niches_and_goals_fail_and_come_from_the_pools_flagged(self):
         run = self.run_with(dict(DOWN, schema="niches_and_strategies"),
@@ -129,70 +183,65 @@ class Failures(unittest.TestCase):
         self.assertEqual(run["status"], "FAILED")
         self.assertEqual(run["total_cost_usd"], None)
 
-    # --- faults that one more try mends ------------------------------------------
+    # --- the money of runs that are not ordinary ----------------------------------
 
-    def mended(self, fault, kind="chat", **form):
-        run = self.run_with(dict(fault, kind=kind, times=1), **form)
+    def cost_of(self, run):
+        return check_money(self, self.s, run["id"])
+
+    def test_a_re_ask_is_paid_for_twice(self):
+        once = self.cost_of(self.run_with())
+        twice = self.cost_of(self.run_with(
+            {"fault": "wrong_schema", "schema": "image_generation_prompt",
+             "times": 1}))
+        self.assertGreater(twice, once)
+
+    def test_an_analysis_that_was_bought_is_not_bought_again(self):
+        form = dict(photo=True, image_instruction="put it on a blue plate",
+                    apply_branding="true", brand_kit=self.kit(160))
+        first = self.run_with(**form)
+        self.s.sim("POST", "/sim/reset")
+        second = self.run_with(**form)
+        self.assertEqual(self.completed(first)["image_analysis"],
+                         self.completed(second)["image_analysis"])
+        for run, calls in ((first, 2), (second, 0)):
+            self.assertEqual(len(self.s.sql(
+                "SELECT id FROM model_calls WHERE run_id = '%s' AND stage ="
+                " 'image_eval'" % run["id"])), calls)
+        self.assertLess(self.cost_of(second), self.cost_of(first))
+        self.assertEqual(second["warnings"], [])
+
+    def test_a_fall_back_is_booked_at_its_own_price(self):
+        run = self.run_with(dict(DOWN, schema="style_guidance_list",
+                                 model="google/gemini-2.5-pro"))
         self.completed(run)
-        return run
+        self.cost_of(run)
+        models = {r["model"] for r in self.s.sql(
+            "SELECT model FROM model_calls WHERE run_id = '%s' AND stage ="
+            " 'style_guide' AND state = 'ANSWERED'" % run["id"])}
+        self.assertEqual(models, {"openai/gpt-4.1"})
 
-    def test_429_with_retry_after(self):
-        self.mended({"fault": "status", "status": 429, "retry_after": "1"})
+    def test_what_was_spent_before_a_cancel_stays_spent(self):
+        self.s.script(0, {"kind": "generate_content", "fault": "latency",
+                          "latency_ms": 20000, "times": -1})
+        run_id = self.s.submit(num_variants="2")["id"]
+        wait_until(lambda: [r for r in self.s.sql(
+            "SELECT id FROM model_calls WHERE run_id = '%s' AND state ="
+            " 'SENT' AND stage = 'image_generation'" % run_id)], 30,
+            "a picture to be on its way")
+        self.assertEqual(self.s.request(
+            "POST", "/api/v1/runs/%s/cancel" % run_id).status, 200)
+        self.assertEqual(self.s.wait(run_id)["status"], "CANCELLED")
+        self.assertGreater(check_money(self, self.s, run_id), 0)
+        states = {(r["stage"], r["state"]) for r in self.s.sql(
+            "SELECT stage, state FROM model_calls WHERE run_id = '%s'"
+            % run_id)}
+        self.assertIn(("image_generation", "UNKNOWN"), states)
+        self.assertIn(("creative_expert", "ANSWERED"), states)
 
-    def test_500(self):
-        self.mended({"fault": "status", "status": 500})
-
-    def test_reset_in_the_middle_of_the_body(self):
-        run = self.mended({"fault": "reset"})
-        states = {r["state"] for r in self.s.sql(
-            "SELECT state FROM model_calls WHERE run_id = '%s'" % run["id"])}
-        self.assertEqual(states, {"ANSWERED", "UNKNOWN"})
-
-    def test_a_stall_times_out_and_is_tried_once_more(self):
-        run = self.mended({"fault": "stall"})
-        self.assertIn("call_unknown", {c for _, c in run["codes"]})
-
-    def test_truncated(self):
-        self.mended({"fault": "truncated"})
-
-    def test_fenced(self):
-        run = self.run_with({"fault": "fenced", "kind": "chat", "times": -1})
-        self.completed(run)
-        self.assertEqual(run["warnings"], [])
-
-    def test_chatty(self):
-        run = self.run_with({"fault": "chatty", "kind": "chat", "times": -1})
-        self.completed(run)
-        self.assertEqual(run["warnings"], [])
-
-    def test_wrong_schema_is_asked_again(self):
-        self.mended({"fault": "wrong_schema"})
-
-    def test_no_json_is_asked_again(self):
-        self.mended({"fault": "no_json"})
-
-    def test_empty_is_asked_again(self):
-        self.mended({"fault": "empty"})
-
-    def test_no_image_is_asked_again(self):
-        self.mended({"fault": "no_image"}, kind="generate_content")
-
-    def test_a_model_that_knows_no_json_schema(self):
-        run = self.run_with({"fault": "unsupported_format", "kind": "chat",
-                             "times": 1})
-        self.completed(run)
-
-    def test_policy_refusal_is_never_tried_again(self):
-        run = self.run_with({"fault": "policy", "kind": "generate_content",
-                             "times": -1})
-        self.assertEqual(run["status"], "FAILED")
-        self.assertEqual(self.s.counters()["calls"]["generate_content"], 1)
-
-    def test_failed_attempts_are_in_the_ledger_and_the_sums_agree(self):
-        run = self.mended({"fault": "wrong_schema"})
-        total = self.s.sql("SELECT sum(cost_nano) AS n FROM model_calls "
-                           "WHERE run_id = '%s'" % run["id"])[0]["n"]
-        self.assertEqual(round(run["total_cost_usd"] * 1e9), total)
+    def test_a_failed_run_keeps_what_it_spent(self):
+        run = self.run_with(dict(DOWN, kind="generate_content"), variants=2)
+        self.failed(run, "image_generation")
+        self.assertGreater(self.cost_of(run), 0)
 
 
 class Keys(unittest.TestCase):
