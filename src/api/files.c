@@ -159,17 +159,6 @@ send_direct(struct request *r, struct response *res, int fd,
 	close(fd);
 }
 
-/* Percent-encode for a header that the web server decodes. */
-static void
-add_encoded(struct strbuf *out, const char *s)
-{
-	for (; *s != '\0'; s++)
-		if (isalnum((unsigned char)*s) || strchr("/._-~", *s) != NULL)
-			strbuf_addch(out, *s);
-		else
-			strbuf_addf(out, "%%%02X", (unsigned char)*s);
-}
-
 static void
 send_by_server(struct worker *w, struct request *r, struct response *res,
     const char *path)
@@ -180,13 +169,13 @@ send_by_server(struct worker *w, struct request *r, struct response *res,
 	if (s->api_sendfile == SENDFILE_X_ACCEL) {
 		strbuf_addf(&where, "%s%s/", s->api_sendfile_prefix,
 		    r->params[0]);
-		add_encoded(&where, path);
+		strbuf_add_url_escaped(&where, path, true);
 		response_header(res, "X-Accel-Redirect", "%s", where.buf);
 	} else {
 		/* lighttpd and Apache decode it, like the other. */
-		add_encoded(&where, w->svc->runs_dir);
+		strbuf_add_url_escaped(&where, w->svc->runs_dir, true);
 		strbuf_addf(&where, "/%s/", r->params[0]);
-		add_encoded(&where, path);
+		strbuf_add_url_escaped(&where, path, true);
 		response_header(res, "X-Sendfile", "%s", where.buf);
 	}
 	strbuf_release(&where);

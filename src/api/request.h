@@ -71,6 +71,9 @@ void request_release(struct request *r);
 int64_t query_int(const struct request *r, const char *name, int64_t dflt,
     int64_t min, int64_t max, struct faults *faults);
 
+/* What is neither a letter, a digit nor one of ._-~ as %XX; slashes may stay. */
+void strbuf_add_url_escaped(struct strbuf *out, const char *s, bool slashes);
+
 struct response {
 	int status;
 	struct strbuf headers;	/* complete lines with CRLF */

@@ -37,6 +37,17 @@ http_reason(int status)
 }
 
 void
+strbuf_add_url_escaped(struct strbuf *out, const char *s, bool slashes)
+{
+	for (; *s != '\0'; s++)
+		if (isalnum((unsigned char)*s) || strchr("._-~", *s) != NULL ||
+		    (slashes && *s == '/'))
+			strbuf_addch(out, *s);
+		else
+			strbuf_addf(out, "%%%02X", (unsigned char)*s);
+}
+
+void
 response_init(struct response *res)
 {
 	memset(res, 0, sizeof(*res));

@@ -1,4 +1,4 @@
-/* Runs: submitting, listing, reading, cancelling. */
+/* Runs: submitting, reading, cancelling. Lists of them are in run_list.c. */
 #include "worker.h"
 
 #include <errno.h>
@@ -7,17 +7,13 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "digest.h"
 #include "file.h"
 #include "results.h"
 #include "views.h"
 #include "xalloc.h"
 
-#define DEFAULT_PAGE_SIZE 20
-#define MAX_PAGE 1000000
 #define DEFAULT_EVENTS 200
 #define EVENTS_TAG "e%lld-%s"	/* newest event, salt */
-#define LIST_TAG_DIGITS 20
 #define CANCEL_MESSAGE "The run was cancelled."
 
 /* --- creating ------------------------------------------------------------------------ */
@@ -88,72 +84,6 @@ out:
 }
 
 /* --- reading -------------------------------------------------------------------------- */
-
-/* What a page shows: which runs, in which version, and the figures around. */
-static bool
-knows_page(const struct worker *w, const struct request *r,
-    struct response *res, const struct run_page *page)
-{
-	char text[64], hex[DIGEST_HEX_MAX];
-	struct digest d;
-	int i;
-
-	digest_init(&d);
-	digest_add_field(&d, w->tag_salt);
-	snprintf(text, sizeof(text), "%lld", (long long)page->total);
-	digest_add_field(&d, text);
-	for (i = 0; i < page->n; i++) {
-		snprintf(text, sizeof(text), "%s %lld", page->runs[i].id,
-		    (long long)page->runs[i].version);
-		digest_add_field(&d, text);
-	}
-	if (page->has_more) {
-		view_cursor(&page->next, text);
-		digest_add_field(&d, text);
-	}
-	digest_hex(&d, hex);
-	return response_is_known(r, res, "l%.*s", LIST_TAG_DIGITS, hex);
-}
-
-/* 200 with one page, newest first; 304; 422 for page, page_size or status. */
-enum err_code
-page_run_list(struct worker *w, struct request *r, struct response *res,
-    struct err *e)
-{
-	struct run_query q = { .owner = r->owner };
-	const char *status = form_get(&r->query, "status");
-	struct run_page page = { .runs = NULL };
-	struct faults faults;
-	enum err_code rc = ERR_OK;
-	int i;
-
-	faults_init(&faults);
-	q.page = (int)query_int(r, "page", 1, 1, MAX_PAGE, &faults);
-	q.page_size = (int)query_int(r, "page_size", DEFAULT_PAGE_SIZE, 1,
-	    MAX_LIST_PAGE, &faults);
-	q.mode = form_get(&r->query, "mode");
-	/* An empty status counts as a wrong one here, unlike in forms. */
-	for (i = 0; i < r->query.n_fields; i++)
-		if (strcmp(r->query.fields[i].name, "status") == 0)
-			q.by_status = true;
-	if (q.by_status && !state_parse(status != NULL ? status : "",
-	    &q.status))
-		faults_type(&faults, "enum", "query", "status", status,
-		    "status must be PENDING, RUNNING, COMPLETED, FAILED or "
-		    "CANCELLED.");
-	if (faults_any(&faults)) {
-		response_faults(res, &faults);
-		goto out;
-	}
-	rc = store_list_runs(w->store, &q, &page, e);
-	if (rc == ERR_OK && !knows_page(w, r, res, &page))
-		response_json(res, 200, view_run_list(&page, q.page,
-		    q.page_size));
-out:
-	run_page_release(&page);
-	faults_release(&faults);
-	return rc;
-}
 
 static enum err_code
 get_run(struct worker *w, struct request *r, struct run *out, struct err *e)

@@ -72,8 +72,10 @@ void route_refuse(struct worker *w, struct request *r, const struct err *why,
     struct response *res);
 
 /* runs.c */
-handler page_run_create, page_run_list, page_run_show, page_run_status,
-    page_run_results, page_run_events, page_run_cancel;
+handler page_run_create, page_run_show, page_run_status, page_run_results,
+    page_run_events, page_run_cancel;
+/* run_list.c */
+handler page_run_list;
 /* docs.c */
 handler page_openapi, page_docs, page_redoc;
 /* files.c */

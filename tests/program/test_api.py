@@ -12,6 +12,7 @@ import socket
 import statistics
 import time
 import unittest
+import urllib.parse
 import uuid
 
 from stack import BUILD, PLATFORM, Stack, multipart
@@ -315,6 +316,45 @@ class Runs(Case):
             self.assertGreaterEqual(page["total"], 3)
         total = self.get("/api/v1/runs?status=COMPLETED").json
         self.assertEqual((total["runs"], total["total"]), ([], 0))
+
+    def test_a_list_is_filtered_and_followed(self):
+        word = "zest" + uuid.uuid4().hex
+        story = "Instagram Story/Reel (9:16 Vertical)"
+        made = [self.post(prompt="%s %d" % (word, i),
+                          platform_name=story if i % 2 else PLATFORM
+                          ).json["id"] for i in range(5)]
+
+        def ask(**query):
+            return self.get("/api/v1/runs/?" + urllib.parse.urlencode(query))
+        found = ask(q=word.upper()).json
+        self.assertEqual([r["id"] for r in found["runs"]], made[::-1])
+        self.assertEqual((found["total"], found["page"], found["page_size"],
+                          found["next_cursor"]), (None, 1, 20, None))
+        stories = ask(platform=story, mode="easy_mode").json
+        self.assertTrue({made[1], made[3]} <=
+                        {r["id"] for r in stories["runs"]})
+        self.assertEqual({r["platform_name"] for r in stories["runs"]},
+                         {story})
+        when = self.s.run(made[2])["created_at"]
+        self.assertEqual([r["id"] for r in ask(
+            q=word, created_from=when).json["runs"]], made[:1:-1])
+        self.assertEqual([r["id"] for r in ask(
+            q=word, created_to=when).json["runs"]], made[1::-1])
+        self.assertEqual(ask(q=word, created_to="2020-01-01").json["runs"], [])
+        # A run that is made meanwhile does not move what is still to come.
+        answer, seen = ask(q=word, page_size=2), []
+        self.post(prompt=word + " late")
+        while True:
+            seen += [r["id"] for r in answer.json["runs"]]
+            link = answer.headers["Link"]
+            if link is None:
+                break
+            target = re.fullmatch(r'<([^>]*)>; rel="next"', link).group(1)
+            self.assertIn("cursor=" + answer.json["next_cursor"], target)
+            answer = self.get(target, Origin=ORIGIN)
+            self.assertIn("Link", answer.headers[
+                "Access-Control-Expose-Headers"])
+        self.assertEqual(seen, made[::-1])
 
     def test_all_faults_of_a_form_are_told_at_once(self):
         answer = self.post(num_variants="9", creativity_level="0", mode="x",

@@ -569,6 +569,7 @@ api_suite(void)
 	suite_add_tcase(s, api_conditions_case());
 	suite_add_tcase(s, api_tags_case());
 	suite_add_tcase(s, api_metrics_case());
+	suite_add_tcase(s, api_lists_case());
 	return s;
 }
 
