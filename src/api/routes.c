@@ -47,6 +47,7 @@ static const struct route routes[] = {
 	/* The existing client uses this spelling and must not be redirected. */
 	{ METHOD_GET, "/api/v1/runs/", page_run_list, ANYONE },
 	{ METHOD_GET, "/api/v1/runs/{run_id}", page_run_show, ANYONE },
+	{ METHOD_DELETE, "/api/v1/runs/{run_id}", page_run_delete, ANYONE },
 	{ METHOD_GET, "/api/v1/runs/{run_id}/status", page_run_status, ANYONE },
 	{ METHOD_GET, "/api/v1/runs/{run_id}/results", page_run_results, ANYONE },
 	{ METHOD_GET, "/api/v1/runs/{run_id}/events", page_run_events, ANYONE },

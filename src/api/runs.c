@@ -1,4 +1,4 @@
-/* Runs: submitting, reading, cancelling. Lists of them are in run_list.c. */
+/* Runs: submitting, reading, cancelling, deleting. Lists are in run_list.c. */
 #include "worker.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "file.h"
+#include "log.h"
 #include "results.h"
 #include "views.h"
 #include "xalloc.h"
@@ -325,5 +326,40 @@ page_run_cancel(struct worker *w, struct request *r, struct response *res,
 	o = json_object_new_object();
 	json_put_str(o, "message", message);
 	response_json(res, 200, o);
+	return ERR_OK;
+}
+
+/* --- deleting ------------------------------------------------------------------------------ */
+
+/*
+ * 204: it is gone, with its files; 404; 409 as long as anything of it waits or
+ * runs, since what works on it would have nothing left to work on.
+ */
+enum err_code
+page_run_delete(struct worker *w, struct request *r, struct response *res,
+    struct err *e)
+{
+	struct run_deletion gone = { .outcome = DELETE_DONE };
+	enum err_code rc;
+
+	rc = run_delete(w->svc->runs_dir, w->store, r->owner, r->params[0],
+	    clock_now_ms(), &gone, e);
+	if (rc == ERR_NOT_FOUND)
+		return err_set(e, rc, "There is no such run.");
+	if (rc != ERR_OK)
+		return rc;
+	switch (gone.outcome) {
+	case DELETE_DONE:
+		if (gone.files_left)
+			log_warn("files of a deleted run left, a runner "
+			    "tries again", "run=%s error=%s", r->params[0],
+			    log_quote(gone.why.msg));
+		res->status = 204;
+		res->told = true;
+		break;
+	case DELETE_IS_OPEN:
+		return err_set(e, ERR_CONFLICT, "The run, or work on one of "
+		    "its pictures, has not ended; cancel it first.");
+	}
 	return ERR_OK;
 }

@@ -73,7 +73,7 @@ void route_refuse(struct worker *w, struct request *r, const struct err *why,
 
 /* runs.c */
 handler page_run_create, page_run_show, page_run_status, page_run_results,
-    page_run_events, page_run_cancel;
+    page_run_events, page_run_cancel, page_run_delete;
 /* run_list.c */
 handler page_run_list;
 /* docs.c */

@@ -317,6 +317,26 @@ class Runs(Case):
         total = self.get("/api/v1/runs?status=COMPLETED").json
         self.assertEqual((total["runs"], total["total"]), ([], 0))
 
+    def test_a_run_is_deleted_with_its_files(self):
+        run_id = self.post(files=[("image_file", "x.png", "image/png",
+                                   png(1000))]).json["id"]
+        path = "/api/v1/runs/" + run_id
+        self.refused(self.s.request("DELETE", path), 409, "cancel")
+        self.assertEqual(self.s.run_files(run_id), ["input_x.png"])
+        self.s.request("POST", path + "/cancel")
+        total = self.get("/api/v1/runs").json["total"]
+        tag = self.get(path).headers["ETag"]
+        answer = self.s.request("DELETE", path, headers={"Origin": ORIGIN})
+        self.assertEqual((answer.status, answer.body), (204, b""))
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"],
+                         ORIGIN)
+        self.assertFalse(os.path.exists(os.path.join(
+            self.s.data, "runs", run_id)))
+        self.refused(self.get(path, If_None_Match=tag), 404)
+        self.refused(self.get("/api/v1/files/%s/input_x.png" % run_id), 404)
+        self.refused(self.s.request("DELETE", path), 404)
+        self.assertEqual(self.get("/api/v1/runs").json["total"], total - 1)
+
     def test_a_list_is_filtered_and_followed(self):
         word = "zest" + uuid.uuid4().hex
         story = "Instagram Story/Reel (9:16 Vertical)"

@@ -398,11 +398,22 @@ def _(w, op):
 
 for _name in ("listRuns", "listRunsWithSlash"):
     for _query in ("", "page=2&page_size=1", "status=FAILED",
-                   "mode=easy_mode&page_size=100", "mode=none", "page=1000000"):
+                   "mode=easy_mode&page_size=100", "mode=none", "page=1000000",
+                   "cursor=", "q=TART&page_size=1", "platform=none",
+                   "created_from=2026-01-01&created_to=2026-01-01T00:00:00Z"):
         case(_name, 200)(lambda w, op, q=_query: w.ask(op, q))
     for _query in ("page=0", "page=x", "page_size=0", "page_size=101",
-                   "status=", "status=DONE", "page=1000001"):
+                   "status=", "status=DONE", "page=1000001", "cursor=x",
+                   "q=" + 201 * "x", "created_from=x", "created_to=2026-13-01"):
         case(_name, 422)(lambda w, op, q=_query: w.ask(op, q))
+
+
+    @case(_name, 200)
+    def _(w, op):
+        first = w.ask(op, "page_size=1&mode=easy_mode")
+        answer = w.ask(op, "cursor=%s&page_size=1" % first.json["next_cursor"])
+        w.assertIsNone(answer.json["page"])
+        return answer
 
 
 def each_run(name, status=200):
@@ -451,6 +462,16 @@ case("listRunEvents", 200)(lambda w, op: w.ask(op, "after=3&limit=2"))
 case("listRunEvents", 200)(lambda w, op: w.ask(op, "after=100000"))
 for _query in ("after=-1", "after=x", "limit=0", "limit=501"):
     case("listRunEvents", 422)(lambda w, op, q=_query: w.ask(op, q))
+
+
+@case("deleteRun", 204)
+def _(w, op):
+    run_id = w.s.submit(prompt="deleted")["id"]
+    w.ask(w.by_id["cancelRun"], run_id=run_id)
+    return w.ask(op, run_id=run_id)
+
+
+case("deleteRun", 409)(lambda w, op: w.ask(op, run_id=w.running))
 
 
 @case("cancelRun", 200)

@@ -65,6 +65,14 @@ static const struct {
 	{ "GET /api/v1/runs/" UNKNOWN_ID "/events", 404, NULL, NULL },
 	{ "GET /api/v1/runs/" UNKNOWN_ID "/results", 404, NULL, NULL },
 	{ "POST /api/v1/runs/" UNKNOWN_ID "/cancel", 404, NULL, NULL },
+	{ "DELETE /api/v1/runs/" UNKNOWN_ID, 404, NULL, NULL },
+	{ "DELETE /api/v1/runs/x", 404, NULL, NULL },
+	{ "DELETE /api/v1/runs/" UNKNOWN_ID "/", 307, "Location",
+	  "/api/v1/runs/" UNKNOWN_ID },
+	{ "PUT /api/v1/runs/" UNKNOWN_ID, 405, "Allow",
+	  "GET, HEAD, DELETE, OPTIONS" },
+	{ "OPTIONS /api/v1/runs/" UNKNOWN_ID, 204, "Allow",
+	  "GET, HEAD, DELETE, OPTIONS" },
 	{ "GET /api/v1/files/" UNKNOWN_ID "/x.png", 404, NULL, NULL },
 	{ "GET /api/v1/runs/not-an-id", 404, NULL, NULL },
 	{ "GET /api/v1/runs/6F9619FF-8B86-4D01-B42D-00CF4FC964FF", 404, NULL,
@@ -260,6 +268,34 @@ START_TEST(a_run_is_submitted_read_listed_and_cancelled)
 }
 END_TEST
 
+START_TEST(a_run_is_deleted_once_it_has_ended)
+{
+	make_run();
+	ask_run("DELETE", "");
+	ck_assert_int_eq(got.status, 409);
+	ck_assert_ptr_nonnull(strstr(member("detail"), "cancel"));
+	ask_run("GET", "");
+	ck_assert_int_eq(got.status, 200);
+	complete_run();
+	put_text("pipeline_metadata.json", "{}");
+	ask_run("DELETE", "");
+	ck_assert_int_eq(got.status, 204);
+	ck_assert_uint_eq(got.body.len, 0);
+	ck_assert(got.told);
+	ck_assert_int_eq(unit_count("data/runs"), 0);
+	ask("GET /api/v1/runs");
+	ck_assert_str_eq(member("total"), "0");
+	ask_run("GET", "");
+	ck_assert_int_eq(got.status, 404);
+	ask_run("GET", "/events");
+	ck_assert_int_eq(got.status, 404);
+	ask_file("pipeline_metadata.json", "X=");
+	ck_assert_int_eq(got.status, 404);
+	ask_run("DELETE", "");
+	ck_assert_int_eq(got.status, 404);
+}
+END_TEST
+
 static const struct {
 	const char *about, *type, *body;
 	int64_t length;		/* told; -1: none */
@@ -422,6 +458,7 @@ api_routes_case(void)
 	tcase_add_test(t, a_redirect_forges_no_header);
 	add_rows(t, only_allowed_origins_are_told_so, origins);
 	tcase_add_test(t, a_run_is_submitted_read_listed_and_cancelled);
+	tcase_add_test(t, a_run_is_deleted_once_it_has_ended);
 	add_rows(t, a_bad_body_is_refused_and_nothing_is_kept, bodies);
 	tcase_add_test(t, a_body_of_unknown_length_is_cut_at_the_limit);
 	tcase_add_test(t, a_picture_arrives_in_the_directory_of_the_run);
