@@ -4,7 +4,8 @@
 #include "views.h"
 #include "xalloc.h"
 
-#define DAY_MS (24 * 3600 * 1000LL)
+#define A_DAY_MS (24 * 3600 * 1000LL)
+
 
 /* --- what may be asked ----------------------------------------------------------- */
 
@@ -134,10 +135,10 @@ static void
 store_some(void)
 {
 	store_run(1, T0, SQUARE, "Lemon tart");
-	store_run(2, T0 + DAY_MS, "Facebook Post (Mixed)", "lemonade & \xc3\xa4");
-	store_run(3, T0 + 2 * DAY_MS, SQUARE, "100% _wheat_ bread");
-	store_run(4, T0 + 3 * DAY_MS, SQUARE, NULL);
-	store_run(5, T0 + 4 * DAY_MS, SQUARE, "LEMON curd");
+	store_run(2, T0 + A_DAY_MS, "Facebook Post (Mixed)", "lemonade & \xc3\xa4");
+	store_run(3, T0 + 2 * A_DAY_MS, SQUARE, "100% _wheat_ bread");
+	store_run(4, T0 + 3 * A_DAY_MS, SQUARE, NULL);
+	store_run(5, T0 + 4 * A_DAY_MS, SQUARE, "LEMON curd");
 }
 
 /* T0 is 2023-11-14T22:13:20Z. */
