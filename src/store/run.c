@@ -168,6 +168,7 @@ enum err_code
 run_from_row(struct db_rows *r, void *slot, struct err *e)
 {
 	struct run *run = slot;
+	enum err_code rc;
 
 	copy_id(run->id, db_text(r, COL_ID));
 	run->owner = db_text_copy(r, COL_OWNER);
@@ -190,7 +191,8 @@ run_from_row(struct db_rows *r, void *slot, struct err *e)
 	run->error_message = db_text_copy(r, COL_ERROR);
 	run->prompt = db_text_copy(r, COL_PROMPT);
 	run->warnings = db_text_copy(r, COL_WARNINGS);
-	return read_state(r, COL_STATUS, &run->status, e);
+	rc = read_state(r, COL_STATUS, &run->status, e);
+	return rc == ERR_OK ? rc : err_wrap(e, "run %s", run->id);
 }
 
 void

@@ -25,6 +25,7 @@
 #define SQLITE_OLDEST 3037000	/* STRICT tables; RETURNING came earlier */
 #define APPLICATION_ID 0x43686e73	/* "Chns" in bytes 68-71 of the file */
 #define MAX_STATEMENTS 256	/* slots of the table; a power of two */
+#define ERRNO_TEXT_MAX 128
 #define LOG_FILE_LIMIT_BYTES (64 * 1024 * 1024)	/* kept after a reset */
 
 struct db_rows {
@@ -130,13 +131,39 @@ code_of(sqlite3 *conn, int xrc)
 	}
 }
 
+/* The beginning of the sentence: what a person has to look at. */
+static const char *
+what_failed(int xrc, enum err_code code)
+{
+	if (code == ERR_FULL)
+		return "there is no space for the database";
+	switch (xrc & 0xff) {
+	case SQLITE_CORRUPT:
+		return "the database is damaged";
+	case SQLITE_IOERR:
+		return "the disk under the database failed";
+	case SQLITE_CANTOPEN:
+		return "the database cannot be opened";
+	case SQLITE_READONLY:
+		return "the database cannot be written";
+	default:
+		return "database";
+	}
+}
+
 static enum err_code
 fail(sqlite3 *conn, struct err *e)
 {
 	int xrc = sqlite3_extended_errcode(conn);
+	enum err_code code = code_of(conn, xrc);
+	char why[ERRNO_TEXT_MAX] = "";
+	int errnum = 0;
 
-	return err_set(e, code_of(conn, xrc), "database: %s (%d)",
-	    sqlite3_errmsg(conn), xrc);
+	if ((xrc & 0xff) == SQLITE_IOERR || (xrc & 0xff) == SQLITE_CANTOPEN)
+		errnum = sqlite3_system_errno(conn);
+	return err_set(e, code, "%s: %s (%d)%s%s", what_failed(xrc, code),
+	    sqlite3_errmsg(conn), xrc, errnum != 0 ? ": " : "",
+	    errnum != 0 ? strerror_r(errnum, why, sizeof(why)) : "");
 }
 
 /* --- opening -------------------------------------------------------------- */

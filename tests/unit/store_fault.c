@@ -9,6 +9,7 @@
  */
 #include "tests/unit/store_support.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -31,6 +32,8 @@ static sqlite3_vfs *real_vfs;
 static atomic_int countdown;	/* operations until one fails; < 0: none will */
 static atomic_bool for_good;	/* and all after it, too */
 static atomic_int failures;	/* so far */
+static atomic_int reads_left;	/* until all reading fails; < 0: it works */
+static atomic_int open_errno;	/* opening a file fails with it; 0: it works */
 static atomic_bool log_unsynced;	/* the log was written and not synced */
 
 static bool
@@ -67,6 +70,12 @@ layer_close(sqlite3_file *f)
 static int
 layer_read(sqlite3_file *f, void *buf, int n, sqlite3_int64 at)
 {
+	if (atomic_load(&reads_left) > 0)
+		atomic_fetch_sub(&reads_left, 1);
+	if (atomic_load(&reads_left) == 0) {
+		errno = EIO;
+		return SQLITE_IOERR_READ;
+	}
 	return real_of(f)->pMethods->xRead(real_of(f), buf, n, at);
 }
 
@@ -190,6 +199,10 @@ layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
 
 	(void)vfs;
 	memset(lf, 0, sizeof(*lf));
+	if (atomic_load(&open_errno) != 0) {
+		errno = atomic_load(&open_errno);
+		return SQLITE_CANTOPEN;
+	}
 	lf->real = (sqlite3_file *)(lf + 1);
 	lf->is_log = (flags & SQLITE_OPEN_WAL) != 0;
 	rc = real_vfs->xOpen(real_vfs, name, lf->real, flags, out_flags);
@@ -203,6 +216,8 @@ lay_under(void)
 {
 	atomic_store(&countdown, -1);
 	atomic_store(&for_good, false);
+	atomic_store(&reads_left, -1);
+	atomic_store(&open_errno, 0);
 	real_vfs = sqlite3_vfs_find(NULL);
 	layer = *real_vfs;
 	layer.pNext = NULL;
@@ -224,6 +239,8 @@ static void
 heal(void)
 {
 	atomic_store(&countdown, -1);
+	atomic_store(&reads_left, -1);
+	atomic_store(&open_errno, 0);
 }
 
 static void
@@ -467,6 +484,136 @@ START_TEST(creating_may_fail_anywhere_and_be_tried_again)
 }
 END_TEST
 
+/* --- reading fails -------------------------------------------------------- */
+
+#define READ_FAULTS 24		/* the reads below make about half as many */
+
+static int refused;		/* reads that failed */
+
+/* An answer that is right, or an error that says whose fault it is. */
+static bool
+is_read(enum err_code rc)
+{
+	if (rc == ERR_OK)
+		return true;
+	ck_assert_int_eq(rc, ERR_SYSTEM);
+	ck_assert_ptr_nonnull(strstr(err.msg, "the disk under the database "
+	    "failed"));
+	ck_assert_ptr_nonnull(strstr(err.msg, strerror(EIO)));
+	refused++;
+	return false;
+}
+
+static void
+read_everything(int runs)
+{
+	struct run_query q = { .owner = "ann", .page = 1, .page_size = 20 };
+	const char *ids[] = { "run-000001" };
+	struct event_list events;
+	struct run_page page;
+	struct run_tip tip;
+	int64_t version;
+	struct run run;
+
+	if (is_read(store_get_run(st, "ann", ids[0], &run, &err))) {
+		ck_assert_str_eq(run.id, ids[0]);
+		run_release(&run);
+	}
+	if (is_read(store_list_runs(st, &q, &page, &err))) {
+		ck_assert_int_eq(page.n, runs);
+		run_page_release(&page);
+	}
+	if (is_read(store_list_events(st, "ann", ids[0], 0, 9, &events,
+	    &err))) {
+		ck_assert_int_eq(events.n, 2);
+		event_list_release(&events);
+	}
+	if (is_read(store_read_tips(st, "ann", ids, 1, &tip, &err)))
+		ck_assert_int_eq(tip.last_seq, 2);
+	is_read(store_data_version(st, &version, &err));
+	is_read(store_ping(st, &err));
+}
+
+START_TEST(any_read_may_fail_and_the_next_one_works)
+{
+	struct store_options o = options();
+	struct run_spec spec = { .n = 9 };
+	enum submit_outcome outcome;
+	struct claimed c;
+	int stored;
+
+	open_with(&o);
+	add_run(1);
+	claim_at(T0 + HOUR, &c);
+	ck_ok(tell(&c, "strategy", STAGE_RUNNING, T0), &err);
+	ck_ok(finish(&c, STATE_COMPLETED, T0), &err);
+	add_run(2);
+	add_run(3);
+	close_store();
+	open_with(&o);		/* with nothing in memory */
+	refused = 0;
+	atomic_store(&reads_left, _i + 1);
+	read_everything(3);
+	stored = is_read(submit(st, &spec, NULL, &outcome, NULL, NULL, &err));
+	heal();
+	ck_assert(_i > 0 || refused > 3);
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM runs"), 3 + stored);
+	refused = 0;
+	read_everything(3 + stored);
+	ck_assert_int_eq(refused, 0);
+	add_run(10);
+}
+END_TEST
+
+/* --- opening fails -------------------------------------------------------- */
+
+static const struct {
+	int errnum;
+	enum err_code code;
+} openings[] = {
+	{ EACCES, ERR_CONFIG }, { EROFS, ERR_CONFIG }, { EPERM, ERR_CONFIG },
+	{ EISDIR, ERR_CONFIG }, { ENOSPC, ERR_FULL }, { EDQUOT, ERR_FULL },
+	{ EIO, ERR_SYSTEM }, { EMFILE, ERR_SYSTEM }, { ENFILE, ERR_SYSTEM },
+};
+
+START_TEST(a_file_that_cannot_be_opened_says_why)
+{
+	struct store_options o = options();
+	struct store *s = NULL;
+	enum err_code rc;
+
+	open_with(&o);
+	add_run(1);
+	close_store();
+	atomic_store(&open_errno, openings[_i].errnum);
+	rc = store_open(&o, &s, &err);
+	heal();
+	ck_assert_msg(rc == openings[_i].code, "%s: %s", err_code_name(rc),
+	    err.msg);
+	ck_assert_ptr_nonnull(strstr(err.msg, strerror(openings[_i].errnum)));
+	ck_assert_ptr_nonnull(strstr(err.msg, db_path()));
+	open_with(&o);
+	ck_assert_int_eq(run_status(1), STATE_PENDING);
+}
+END_TEST
+
+/* A reader is opened late, when it is needed: that may fail, too. */
+START_TEST(a_reader_that_cannot_be_opened_is_tried_again)
+{
+	struct store_options o = options();
+	struct run run;
+
+	open_with(&o);
+	add_run(1);
+	atomic_store(&open_errno, EMFILE);
+	ck_fails(store_get_run(st, "ann", "run-000001", &run, &err),
+	    ERR_SYSTEM);
+	ck_assert_ptr_nonnull(strstr(err.msg, strerror(EMFILE)));
+	heal();
+	ck_assert_int_eq(run_status(1), STATE_PENDING);
+}
+END_TEST
+
 Suite *
 fault_suite(void)
 {
@@ -481,6 +628,11 @@ fault_suite(void)
 	tcase_add_loop_test(tc, any_change_of_a_file_may_fail_once, 0, FAULTS);
 	tcase_add_loop_test(tc, any_change_of_a_file_may_fail_for_good, 0,
 	    FAULTS / 3);
+	tcase_add_loop_test(tc, any_read_may_fail_and_the_next_one_works, 0,
+	    READ_FAULTS);
+	tcase_add_loop_test(tc, a_file_that_cannot_be_opened_says_why, 0,
+	    ARRAY_LEN(openings));
+	tcase_add_test(tc, a_reader_that_cannot_be_opened_is_tried_again);
 	tcase_add_loop_test(tc, a_run_is_deleted_whole_or_not_at_all, 0,
 	    DELETE_FAULTS);
 	tcase_add_loop_test(tc, creating_may_fail_anywhere_and_be_tried_again,

@@ -10,6 +10,7 @@ Suite *writer_suite(void);
 Suite *turn_suite(void);
 Suite *fault_suite(void);
 Suite *file_suite(void);
+Suite *damage_suite(void);
 Suite *delete_suite(void);
 Suite *list_suite(void);
 Suite *power_suite(void);
@@ -30,6 +31,7 @@ main(void)
 	srunner_add_suite(sr, turn_suite());
 	srunner_add_suite(sr, fault_suite());
 	srunner_add_suite(sr, file_suite());
+	srunner_add_suite(sr, damage_suite());
 	srunner_add_suite(sr, delete_suite());
 	srunner_add_suite(sr, list_suite());
 	srunner_add_suite(sr, power_suite());
