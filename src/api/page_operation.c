@@ -158,18 +158,23 @@ same_schema(struct json_object *a, struct json_object *b)
 static void
 content(struct page *p, struct json_object *types)
 {
-	struct json_object *schema, *last = NULL;
+	struct json_object *schema, *item, *last = NULL;
 	bool open = false;
 
 	json_object_object_foreach(types, type, media) {
 		schema = json_get_obj(media, "schema");
+		item = json_get_obj(media, "x-item-schema");
 		if (open && same_schema(schema, last)) {
 			strbuf_addstr(p->out, " or ");
 		} else {
 			if (open)
 				strbuf_addstr(p->out, "</p>\n");
 			strbuf_addstr(p->out, "<p class=\"media\">");
-			if (schema != NULL) {
+			if (item != NULL) {
+				strbuf_addstr(p->out, "A stream of ");
+				page_type(p, item);
+				strbuf_addstr(p->out, " as ");
+			} else if (schema != NULL) {
 				page_type(p, schema);
 				strbuf_addstr(p->out, " as ");
 			}

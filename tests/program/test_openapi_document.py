@@ -326,10 +326,21 @@ NOT_YET = """
     POST /api/v1/brand-presets/cleanup-invalid
     POST /api/v1/brand-kit/extract-colors-from-image
     POST /api/v1/brand-kit/color-harmonies
-    GET /api/v1/ws/{run_id}
 """
+# Messages of the socket: the specification's schema, and ours.
+MESSAGES = {
+    "WsPing": "PingMessage",
+    "WsStageUpdate": "StageUpdateEvent",
+    "WsRunComplete": "RunCompleteEvent",
+    "WsRunError": "RunErrorEvent",
+}
+MESSAGES_NOT_YET = {"WsRefinementComplete", "WsCaptionUpdate",
+                    "WsCaptionComplete", "WsCaptionError", "WsNoiseStarted",
+                    "WsNoiseCompleted", "WsNoiseError"}
 # Where we differ on purpose: what was found, and why it is right. One that is no
 # longer found has to go.
+ORDER = "architecture 9: a number, since 4.5 exists"
+NULL = "issue 4: a documented key is there, with null"
 DIFFERENCES = {
     "GET /docs/oauth2-redirect is missing":
         "a helper of the page that another framework makes",
@@ -337,17 +348,21 @@ DIFFERENCES = {
         "one page is enough: it is a redirect to /docs",
     "RunForm.brand_kit.colors[].role: enum":
         "roles are checked, since others would mean nothing to the stages",
-    "RunDetail.stages[].stage_order may be number":
-        "architecture 9: a number, since 4.5 exists",
+    "RunDetail.stages[].stage_order may be number": ORDER,
+    "WsStageUpdate.data.stage_order may be number": ORDER,
     "RunDetail.stages[].output_data.image_assessments[].consistency_metrics "
-    "may be null":
-        "issue 4: a documented key is there, with null",
-    "RunResults.image_assessments[].consistency_metrics may be null":
-        "issue 4: a documented key is there, with null",
+    "may be null": NULL,
+    "RunResults.image_assessments[].consistency_metrics may be null": NULL,
+    "WsRunComplete.data.image_assessments[].consistency_metrics may be null":
+        NULL,
+    "WsStageUpdate.data.output_data.image_assessments[].consistency_metrics "
+    "may be null": NULL,
     "RunList.page may be null":
         "only with a cursor, which the specification does not know",
     "RunList.total may be null":
         "only with filters that it does not know: nothing is counted by reading",
+    "WsRunError.data.job_id is missing":
+        "names the refinement that failed; there are none yet",
     "ValidationErrors.detail[].ctx is missing":
         "extra data that may be absent; we have none",
 }
@@ -557,7 +572,8 @@ class Agreement(Ours):
             else:
                 comparison.operation(op, mine)
                 compared += 1
-        self.assertGreater(compared, 14)
+        self.assertGreater(compared, 15)
+        self.messages(comparison)
         found = set(comparison.found)
         self.assertEqual(sorted(found - set(DIFFERENCES)), [])
         self.assertEqual(sorted(set(DIFFERENCES) - found), [],
@@ -566,6 +582,21 @@ class Agreement(Ours):
             print("differs from the specification: %s (%s)" % (sentence, reason))
         print("compared: %d operations; not there yet: %d" % (
             compared, len(not_yet)))
+
+    def messages(self, comparison):
+        """What a follower is sent, alternative by alternative."""
+        given, ours = comparison.given, comparison.ours
+        def named(document, name):
+            return {way["$ref"].split("/")[-1] for way in
+                    document.node["components"]["schemas"][name]["oneOf"]}
+        self.assertEqual(named(given, "WsMessage"),
+                         set(MESSAGES) | MESSAGES_NOT_YET)
+        self.assertEqual(named(ours, "FollowerMessage"),
+                         set(MESSAGES.values()))
+        for name, own in MESSAGES.items():
+            comparison.answers(
+                Shape(given, {"$ref": "#/components/schemas/" + name}),
+                Shape(ours, {"$ref": "#/components/schemas/" + own}), name)
 
     def test_a_disagreement_would_be_found(self):
         """The comparison itself, fed with what it must find."""
