@@ -96,6 +96,14 @@ put_validators(struct response *res, const struct validators *v)
 	response_header(res, "Accept-Ranges", "bytes");
 }
 
+static void
+answer_outside(struct response *res, int64_t size)
+{
+	response_reset(res);
+	response_error(res, 416, "The range is outside the file.");
+	response_header(res, "Content-Range", "bytes */%lld", (long long)size);
+}
+
 /* All of the file, or the part that was asked for; fd is taken over. */
 static void
 send_bytes(struct request *r, struct response *res, int fd, int64_t size,
@@ -118,10 +126,7 @@ send_bytes(struct request *r, struct response *res, int fd, int64_t size,
 		    res->file_length - 1), (long long)size);
 		break;
 	case RANGE_OUTSIDE:
-		response_reset(res);
-		response_error(res, 416, "The range is outside the file.");
-		response_header(res, "Content-Range", "bytes */%lld",
-		    (long long)size);
+		answer_outside(res, size);
 		return;
 	}
 	put_validators(res, v);
@@ -157,6 +162,27 @@ send_direct(struct request *r, struct response *res, int fd,
 		break;
 	}
 	close(fd);
+}
+
+/*
+ * The web server answers conditions and ranges, but a range outside the file is
+ * refused by some without the headers that let another origin's page read the
+ * refusal, so that is done here.  With a condition it is left to the web server,
+ * whose tags we do not know.
+ */
+static bool
+is_outside(const struct request *r, int64_t size)
+{
+	struct conditions range_alone = { .range = r->conditions.range };
+	const struct conditions *c = &r->conditions;
+	const struct validators none = { "", 0 };
+	int64_t first, length;
+
+	return r->method == METHOD_GET && c->if_range == NULL &&
+	    c->if_match == NULL && c->if_none_match == NULL &&
+	    c->if_modified_since == NULL && c->if_unmodified_since == NULL &&
+	    range_check(&range_alone, &none, size, &first, &length) ==
+	    RANGE_OUTSIDE;
 }
 
 static void
@@ -242,7 +268,10 @@ page_file(struct worker *w, struct request *r, struct response *res,
 		return ERR_OK;
 	case SENDFILE_X_SENDFILE:
 	case SENDFILE_X_ACCEL:
-		send_by_server(w, r, res, r->params[1]);
+		if (is_outside(r, st.st_size))
+			answer_outside(res, st.st_size);
+		else
+			send_by_server(w, r, res, r->params[1]);
 		break;
 	}
 	close(fd);

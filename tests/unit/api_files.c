@@ -344,6 +344,38 @@ START_TEST(the_web_server_is_told_where_the_file_is)
 }
 END_TEST
 
+START_TEST(a_range_outside_the_file_is_refused_by_us_in_any_case)
+{
+	static const enum sendfile_mode modes[] = { SENDFILE_X_SENDFILE,
+		SENDFILE_X_ACCEL };
+	char *what;
+	size_t i;
+
+	make_run();
+	put_file("a.png");
+	what = xasprintf("GET /api/v1/files/%s/a.png", run_id);
+	for (i = 0; i < ARRAY_LEN(modes); i++) {
+		svc.conf->settings.api_sendfile = modes[i];
+		ask_with(NULL, what, "HTTP_RANGE=bytes=10-", NULL);
+		ck_assert_int_eq(got.status, 416);
+		ck_assert_str_eq(header("Content-Range"), "bytes */10");
+		ck_assert_str_eq(header("Content-Type"), "application/json");
+		ck_assert_ptr_null(header("X-Sendfile"));
+		ck_assert_ptr_null(header("X-Accel-Redirect"));
+		/* With a condition it is for the web server to say. */
+		ask_with(NULL, what, "HTTP_RANGE=bytes=10-",
+		    "HTTP_IF_RANGE=\"x\"", NULL);
+		ck_assert_int_eq(got.status, 200);
+		ask_with(NULL, what, "HTTP_RANGE=bytes=10-",
+		    "HTTP_IF_NONE_MATCH=\"x\"", NULL);
+		ck_assert_int_eq(got.status, 200);
+		ask_with(NULL, what, "HTTP_RANGE=bytes=9-", NULL);
+		ck_assert_int_eq(got.status, 200);
+	}
+	free(what);
+}
+END_TEST
+
 TCase *
 api_files_case(void)
 {
@@ -359,5 +391,7 @@ api_files_case(void)
 	tcase_add_test(t, a_file_is_sent_once);
 	tcase_add_test(t, a_range_of_another_version_gives_the_whole_file);
 	tcase_add_test(t, the_web_server_is_told_where_the_file_is);
+	tcase_add_test(t,
+	    a_range_outside_the_file_is_refused_by_us_in_any_case);
 	return t;
 }
