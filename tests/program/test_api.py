@@ -91,7 +91,7 @@ class Routes(Case):
                 ("GET", "/api/v1/files/%s/x.png" % UNKNOWN, 404),
                 ("DELETE", "/api/v1/runs", 405), ("PUT", "/health", 405),
                 ("GET", "/health/", 307), ("GET", "/api/v1/status/", 307),
-                ("GET", "/.hidden", 403), ("GET", "/errors/404.html", 403),
+                ("GET", "/.hidden", 404), ("GET", "/errors/404.html", 404),
                 ("GET", "/%00", 400)):
             with self.subTest(method=method, path=path):
                 answer = self.s.request(method, path)

@@ -12,6 +12,7 @@ class Listen(unittest.TestCase):
         """Bind the socket the web server knows and hand it over as a number."""
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(os.path.join(s.run_dir, "api.sock"))
+        os.chmod(listener.getsockname(), 0o660)
         listener.listen(16)
         log = open(os.path.join(s.dir, "api.log"), "ab")
         s.logs["api"] = log.name

@@ -1,16 +1,22 @@
 """A whole Churns on loopback for one test: real web server, real programs.
 
-    with Stack(runner=True, sim=True) as s:
+    with Stack(runner=True, sim=True, web="nginx") as s:
         run = s.submit(prompt="lemon tart", num_variants="2")
         run = s.wait(run["id"])
+
+The web server (lighttpd unless told otherwise, by web= or CHURNS_TEST_WEB) has
+the configuration of deploy/, made by deploy/web-config.  Started by root it is
+www-data and reads what its group may, as in production.
 
 State lives in a temporary directory that is removed when the test succeeded;
 CHURNS_KEEP=1 keeps it.  CHURNS_BUILD names the build directory, CHURNS_SRC the
 source tree.
 """
+import grp
 import http.client
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -24,6 +30,11 @@ import uuid
 SRC = os.environ.get("CHURNS_SRC") or os.path.dirname(os.path.dirname(
     os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("CHURNS_BUILD") or os.path.join(SRC, "build")
+WEB_SERVERS = ("lighttpd", "nginx", "apache")
+WEB_USER = "www-data"
+# How each sends files: api.sendfile.
+SENDFILE = {"lighttpd": "x-sendfile", "nginx": "x-accel",
+            "apache": "x-sendfile"}
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 PLATFORM = "Instagram Post (1:1 Square)"
 OURS = re.compile(r"^(CHURNS_|OPENROUTER_|OPENAI_|GEMINI_|LLM_|IMAGE_|IMG_EVAL_|"
@@ -80,12 +91,20 @@ def multipart(fields, files=()):
 
 
 class Stack:
-    """Starts what is asked for, in order sim, runner, api, push, web."""
+    """Starts what is asked for, in order sim, runner, api, push, web.
+
+    web: the name of a server, True for the usual one, False for none.
+    web_edit: function(text) that gives another text of its configuration.
+    """
 
     def __init__(self, web=True, api=True, runner=False, sim=False, env=None,
-                 conf=None, keep=False, data="data", push=False):
-        self.want = {"web": web, "api": api, "runner": runner, "sim": sim,
+                 conf=None, keep=False, data="data", push=False,
+                 web_edit=None):
+        self.want = {"web": bool(web), "api": api, "runner": runner, "sim": sim,
                      "push": push}
+        self.web = web if isinstance(web, str) else os.environ.get(
+            "CHURNS_TEST_WEB", WEB_SERVERS[0])
+        self.web_edit = web_edit
         self.extra = dict(env or {})
         self.conf_edits = conf      # function(conf dir) called before start
         self.keep = keep or bool(os.environ.get("CHURNS_KEEP"))
@@ -143,7 +162,7 @@ class Stack:
             "CHURNS_API_LISTEN": os.path.join(self.run_dir, "api.sock"),
             "CHURNS_PUSH_LISTEN": os.path.join(self.run_dir, "push.sock"),
             "CHURNS_IMAGE_HELPER": os.path.join(BUILD, "churns-image"),
-            "CHURNS_API_SENDFILE": "x-sendfile",
+            "CHURNS_API_SENDFILE": SENDFILE[self.web],
             "OPENROUTER_BASE_URL": sim + "/openrouter/v1",
             "OPENAI_BASE_URL": sim + "/openai/v1",
             "GEMINI_BASE_URL": sim + "/gemini/v1beta",
@@ -158,20 +177,49 @@ class Stack:
                 if value is not None:
                     f.write("%s='%s'\n" % (name, value))
         os.chmod(self.env_file, 0o600)
-        with open(os.path.join(SRC, "deploy/lighttpd/churns.conf.in"),
-                  encoding="utf-8") as f:
-            text = f.read()
-        for name, value in {
-                "PORT": str(self.port),
-                "SOCKET": os.path.join(self.run_dir, "api.sock"),
-                "RUNS": os.path.join(self.data, "runs"),
-                "WWW": os.path.join(SRC, "src/www"),
-                "SIM_PORT": str(self.sim_port),
-                "TMP": self.run_dir}.items():
-            text = text.replace("@%s@" % name, value)
-        with open(os.path.join(self.dir, "lighttpd.conf"), "w",
-                  encoding="utf-8") as f:
-            f.write(text)
+        self.prepare_web()
+
+    def prepare_web(self):
+        """Configuration, directory and rights of the web server."""
+        tmp = os.path.join(self.dir, "web")
+        www = os.path.join(self.dir, "www")
+        os.makedirs(tmp)
+        shutil.copytree(os.path.join(SRC, "src/www"), www)
+        cors = shutil.copy(os.path.join(SRC, "deploy/lighttpd/cors.lua"),
+                           self.dir)
+        if os.geteuid() == 0:
+            group = grp.getgrnam(WEB_USER).gr_gid
+            os.chown(tmp, pwd.getpwnam(WEB_USER).pw_uid, group)
+            # What is made below belongs to the web server's group, too.
+            for folder in (self.data, self.run_dir):
+                os.chown(folder, 0, group)
+                os.chmod(folder, 0o2750)
+        made = subprocess.run(
+            [os.path.join(SRC, "deploy/web-config"), "--alone", self.web,
+             "PORT=%d" % self.port, "TMP=" + tmp, "WWW=" + www,
+             "SOCKET=" + os.path.join(self.run_dir, "api.sock"),
+             "PUSH=" + os.path.join(self.run_dir, "push.sock"),
+             "RUNS=" + os.path.join(self.data, "runs"),
+             "USER=" + (WEB_USER if os.geteuid() == 0 else
+                        pwd.getpwuid(os.geteuid()).pw_name),
+             "CORS=" + cors, "SIM_PORT=%d" % self.sim_port],
+            stdout=subprocess.PIPE, check=True).stdout.decode("utf-8")
+        if self.web_edit:
+            made = self.web_edit(made)
+        self.web_conf = os.path.join(self.dir, self.web + ".conf")
+        with open(self.web_conf, "w", encoding="utf-8") as f:
+            f.write(made)
+
+    def web_command(self, *more):
+        """The web server in the foreground, or with other options."""
+        conf = self.web_conf
+        name, options = {
+            "lighttpd": ("lighttpd", ["-f", conf] + list(more or ["-D"])),
+            "nginx": ("nginx", ["-e", "stderr", "-c", conf] + list(more)),
+            "apache": ("apache2", ["-f", conf] + list(more or
+                                                      ["-DFOREGROUND"])),
+        }[self.web]
+        return [shutil.which(name) or "/usr/sbin/" + name] + options
 
     def environment(self):
         return {k: v for k, v in os.environ.items() if not OURS.match(k)}
@@ -185,8 +233,7 @@ class Stack:
             "runner2": [self.program("churns-runner")] + ours,
             "api": [self.program("churns-api")] + ours,
             "push": [self.program("churns-push")] + ours,
-            "web": [shutil.which("lighttpd") or "/usr/sbin/lighttpd", "-D",
-                    "-f", os.path.join(self.dir, "lighttpd.conf")],
+            "web": self.web_command(),
         }[name]
 
     @staticmethod
@@ -214,6 +261,10 @@ class Stack:
             wait_until(lambda: process.poll() is not None or
                        "ready to serve" in self.log(name)[seen:], 10,
                        "churns-%s to listen" % name)
+        if name == "web":
+            process = self.processes[name]
+            wait_until(lambda: process.poll() is not None or
+                       self.connects(self.port), 10, "the web server")
         return self.processes[name]
 
     def ctl(self, *args, timeout=60):
