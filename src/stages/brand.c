@@ -8,6 +8,9 @@
  * plan of his own, which is then told in figures; otherwise only the order of
  * importance is told, since models take figures too literally.
  *
+ * Which of them can be read on which is a matter of luminance (WCAG 2), so it is
+ * worked out here and not left to a model's eye.
+ *
  * A label is a user's text.  It stands in the lines, which templates fence,
  * and never in the guidance.
  */
@@ -20,6 +23,12 @@
 #define CUSTOM_TOLERANCE (0.03 + 1e-9)	/* 0.63 against 0.60 is no plan */
 #define MAX_LABEL_CHARS 60
 #define PLAN_TOLERANCE_POINTS 5
+
+/* WCAG 2: relative luminance, and what is readable. */
+#define LINEAR_BELOW 0.03928
+#define GAMMA 2.4
+#define FLARE 0.05
+#define READABLE 4.5
 
 static const double base_share[BRAND_CORE_ROLES] = { 0.60, 0.30, 0.10 };
 
@@ -160,6 +169,66 @@ brand_analyse(const struct json_object *colors, struct brand_colours *out)
 	for (k = 0; k < out->n; k++)
 		out->c[k].expected = expected_share(out, out->c[k].role);
 	out->custom = is_custom(out);
+}
+
+/* --- contrast ----------------------------------------------------------- */
+
+/* Channel 0 to 2 of a valid code, 0 to 1. */
+static double
+channel(const char *hex, int i)
+{
+	bool is_short = strlen(hex) == 4;
+	char digits[3] = { hex[is_short ? 1 + i : 1 + 2 * i],
+	    hex[is_short ? 1 + i : 2 + 2 * i], '\0' };
+
+	return (double)strtol(digits, NULL, 16) / 255.0;
+}
+
+static double
+luminance(const char *hex)
+{
+	static const double weights[3] = { 0.2126, 0.7152, 0.0722 };
+	double sum = 0, c;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		c = channel(hex, i);
+		sum += weights[i] * (c <= LINEAR_BELOW ? c / 12.92 :
+		    pow((c + 0.055) / 1.055, GAMMA));
+	}
+	return sum;
+}
+
+double
+brand_contrast(const char *a, const char *b)
+{
+	double la, lb;
+
+	if (!is_hex(a) || !is_hex(b))
+		return 1.0;
+	la = luminance(a) + FLARE;
+	lb = luminance(b) + FLARE;
+	return la > lb ? la / lb : lb / la;
+}
+
+void
+brand_readable_pair(const struct brand_colours *b, struct strbuf *out)
+{
+	double best = 0, contrast;
+	int i, k, first = -1, second = -1;
+
+	for (i = 0; i < b->n; i++)
+		for (k = i + 1; k < b->n; k++) {
+			contrast = brand_contrast(b->c[i].hex, b->c[k].hex);
+			if (contrast < READABLE || contrast <= best)
+				continue;
+			best = contrast;
+			first = i;
+			second = k;
+		}
+	if (first >= 0)
+		strbuf_addf(out, "%s and %s", b->c[first].hex,
+		    b->c[second].hex);
 }
 
 /* --- telling ------------------------------------------------------------ */

@@ -95,6 +95,7 @@ const char *vars_get(const struct vars *v, const char *name);	/* NULL: no value 
 #define REFERENCE_NAMES "reference", "default_edit", "instruction", "subject",	\
 	"angle", "setting", "mood", "elements"
 #define BRAND_NAMES "brand", "palette", "palette_guidance", "voice", "logo"
+#define LETTERING_NAMES "readable_pair"
 #define GOAL_NAMES "goals_complete", "goals_partial", "goal_audience",		\
 	"goal_objective", "goal_voice", "goal_niche"
 #define STRATEGY_NAMES "index", "strategy"
@@ -111,6 +112,8 @@ void vars_brief(struct vars *v, const struct context *c);
 void vars_language(struct vars *v, const struct conf *conf, const struct context *c);
 void vars_reference(struct vars *v, const struct context *c);
 void vars_brand(struct vars *v, const struct context *c, enum palette_layer layer);
+/* Brand colours for words that have to be read. */
+void vars_lettering(struct vars *v, const struct context *c);
 void vars_goals(struct vars *v, const struct context *c);
 void vars_strategy(struct vars *v, const struct json_object *strategy, int index);
 
@@ -221,6 +224,11 @@ struct brand_colours {
 
 /* colors: the kit's list; NULL gives none. Points into it. */
 void brand_analyse(const struct json_object *colors, struct brand_colours *out);
+/* WCAG's contrast of two colour codes, 1 to 21; 1 when one is no code. */
+double brand_contrast(const char *a, const char *b);
+/* The two of the colours that are told apart best, as "#AABBCC and #112233";
+ * nothing when no two are readable one on the other. */
+void brand_readable_pair(const struct brand_colours *b, struct strbuf *out);
 /* The colours, a role a line; words of users are in it. */
 void brand_palette_lines(const struct brand_colours *b, struct strbuf *out);
 /* How they are to be used; ours alone. */

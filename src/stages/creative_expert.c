@@ -22,7 +22,8 @@
 
 static const char *const concept_names[] = {
 	PLACE_NAMES, ASPECT_NAMES, TASK_NAMES, LEVEL_NAMES, BRIEF_NAMES,
-	LANGUAGE_NAMES, REFERENCE_NAMES, BRAND_NAMES, STRATEGY_NAMES,
+	LANGUAGE_NAMES, REFERENCE_NAMES, BRAND_NAMES, LETTERING_NAMES,
+	STRATEGY_NAMES,
 	"file_name", "direction", "text_on", "branding_on", "logo_file", NULL
 };
 
@@ -113,6 +114,8 @@ concept_vars(struct vars *v, const struct conf *conf, const struct context *c,
 		vars_set(v, "file_name", json_get_str(context_reference(c),
 		    "filename"));
 	vars_brand(v, c, LAYER_CREATIVE);
+	if (text_on)
+		vars_lettering(v, c);
 	vars_strategy(v, strategy, index);
 	set_direction(v, style);
 	vars_flag(v, "text_on", text_on);

@@ -282,6 +282,18 @@ vars_brand(struct vars *v, const struct context *c, enum palette_layer layer)
 	strbuf_release(&text);
 }
 
+void
+vars_lettering(struct vars *v, const struct context *c)
+{
+	struct strbuf pair = STRBUF_INIT(MAX_FACTS_BYTES);
+	struct brand_colours colours;
+
+	brand_analyse(json_get_arr(context_brand_kit(c), "colors"), &colours);
+	brand_readable_pair(&colours, &pair);
+	vars_set(v, "readable_pair", pair.buf);
+	strbuf_release(&pair);
+}
+
 /* --- a strategy --------------------------------------------------------- */
 
 void

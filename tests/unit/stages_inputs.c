@@ -36,7 +36,7 @@ static const char everything[] = "'task_type':'4. Menu Spotlights',"
     "'adaptation_prompt':'M-ADAPT','marketing_goals':{'target_audience':"
     "'M-GAUD','objective':'M-GOBJ','voice':'M-GVOICE','niche':'M-GNICHE'},"
     "'brand_kit':{'colors':[{'hex':'#C0FFEE','role':'primary','label':"
-    "'M-LABEL','ratio':0.9},{'hex':'#BADA55','role':'accent','ratio':0.1}],"
+    "'M-LABEL','ratio':0.9},{'hex':'#1A1A55','role':'accent','ratio':0.1}],"
     "'brand_voice_description':'M-VOICE','logo_analysis':{'logo_style':"
     "'M-LOGOSTYLE','contains_text':true,'extracted_text':'M-LOGOTEXT',"
     "'dominant_colors':['#ABCDEF']},'saved_logo_path_in_run_dir':"
@@ -201,6 +201,8 @@ static const struct {
 	/* the brand */
 	{ "M-LABEL", false,	{ NULL, NULL, NULL, "TK", "TK", NULL, NULL } },
 	{ "#C0FFEE", true,	{ NULL, NULL, NULL, "TK", "TK", NULL, NULL } },
+	{ "read most easily in", true,
+	    { NULL, NULL, NULL, NULL, "TK", NULL, NULL } },
 	{ "M-VOICE", false,	{ NULL, NULL, NULL, "TK", "TK", NULL, NULL } },
 	{ "M-LOGOSTYLE", false,	{ NULL, NULL, NULL, "TK", "TK", NULL, NULL } },
 	{ "M-LOGOTEXT", false,	{ NULL, NULL, NULL, "TK", "TK", NULL, NULL } },

@@ -1,4 +1,4 @@
-/* Words, seeded choices, and the colours of a brand (oracles O1 to O14). */
+/* Words, seeded choices, and the colours of a brand (oracles O1 to O16). */
 #include "tests/unit/stages_unit.h"
 
 #include <math.h>
@@ -288,6 +288,54 @@ START_TEST(the_usual_shares_are_told_without_figures)
 }
 END_TEST
 
+static const struct {
+	const char *row, *a, *b;
+	double contrast;
+} contrasts[] = {
+	{ "O15 black on white", "#000000", "#FFFFFF", 21.0 },
+	{ "O15 white on white", "#ffffff", "#FFFFFF", 1.0 },
+	{ "O15 grey", "#777777", "#FFFFFF", 4.478089453577214 },
+	{ "O15 red", "#FF0000", "#FFFFFF", 3.9984767707539985 },
+	{ "O15 blue", "#4A90E2", "#FFFFFF", 3.2922223042455103 },
+	{ "O15 orange", "#FF5733", "#000000", 6.663081285617676 },
+	{ "O15 two greys", "#333333", "#EEEEEE", 10.88977979803735 },
+	{ "O15 invalid", "#GGGGGG", "#FFFFFF", 1.0 },
+	{ "O15 missing", NULL, "#FFFFFF", 1.0 },
+	{ "O16", "#fff", "#000000", 21.0 },
+	{ "the other way round", "#000", "#fff", 21.0 },
+};
+
+START_TEST(contrast_is_that_of_wcag)
+{
+	ck_assert_msg(fabs(brand_contrast(contrasts[_i].a, contrasts[_i].b) -
+	    contrasts[_i].contrast) < TINY, "%s: %.12f", contrasts[_i].row,
+	    brand_contrast(contrasts[_i].a, contrasts[_i].b));
+}
+END_TEST
+
+static const struct {
+	const char *colors, *pair;
+} pairs[] = {
+	{ "[" P("0.6") "," S("0.3") "," A("0.1") "]", "" },
+	{ "[" P("0.6") ",{'hex':'#FFFFFF','role':'neutral_light'},"
+	    "{'hex':'#111111','role':'neutral_dark'}]", "#FFFFFF and #111111" },
+	{ "['#fff','#222','#ccc']", "#fff and #222" },
+	{ "[" P("1.0") "]", "" },
+	{ "[]", "" },
+};
+
+START_TEST(words_are_set_in_the_colours_that_read_best)
+{
+	struct strbuf sb = STRBUF_INIT(100);
+	struct brand_colours b;
+
+	brand_analyse(json(pairs[_i].colors), &b);
+	brand_readable_pair(&b, &sb);
+	ck_assert_str_eq(sb.buf, pairs[_i].pair);
+	strbuf_release(&sb);
+}
+END_TEST
+
 START_TEST(old_kits_with_bare_colour_codes_are_listed_plainly)
 {
 	const char *text = snippet("['#AA0000','#00BB00','nonsense']",
@@ -311,6 +359,8 @@ stages_brand_case(void)
 	tcase_add_test(tc, an_empty_palette_says_nothing);
 	tcase_add_test(tc, a_plan_of_the_users_is_told_in_figures);
 	tcase_add_test(tc, the_usual_shares_are_told_without_figures);
+	add_rows(tc, contrast_is_that_of_wcag, contrasts);
+	add_rows(tc, words_are_set_in_the_colours_that_read_best, pairs);
 	tcase_add_test(tc, old_kits_with_bare_colour_codes_are_listed_plainly);
 	return tc;
 }
