@@ -16,6 +16,7 @@
  *   brand_kit|null    {colors|null, brand_voice_description|null,
  *                     saved_logo_path_in_run_dir|null, logo_analysis|null}
  *   brief_intent|null, unified_brief|null
+ *   submit_warnings   [{code, message}] what was left out of the request
  *   preset_id, preset_type, preset_data, template_overrides,
  *   adaptation_prompt    null until presets exist
  *   skip_stages       []

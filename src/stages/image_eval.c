@@ -183,6 +183,24 @@ ask(struct stage_env *env, struct look looks[LOOK__COUNT], struct err *e)
 	return rc;
 }
 
+/* What was left out when the request was taken in, such as a logo that is no
+ * picture, is told by the first stage that would have looked at it. */
+static void
+tell_left_out(struct stage_env *env, const struct context *c)
+{
+	const struct json_object *list, *w;
+	size_t i;
+
+	list = json_get_arr(c->inputs, "submit_warnings");
+	for (i = 0; i < json_len(list); i++) {
+		w = json_object_array_get_idx(list, i);
+		if (json_get_str(w, "code") != NULL &&
+		    json_get_str(w, "message") != NULL)
+			stage_warn(env, json_get_str(w, "code"), "%s",
+			    json_get_str(w, "message"));
+	}
+}
+
 /* Say what is missing: to the run's warnings, and beside the stage. */
 static void
 degrade(struct stage_env *env, const struct look looks[LOOK__COUNT])
@@ -227,6 +245,7 @@ stage_image_eval(struct stage_env *env, const struct context *c,
 		rc = ask(env, looks, e);
 	if (rc != ERR_OK)
 		goto out;
+	tell_left_out(env, c);
 	degrade(env, looks);
 	if (image->answer != NULL)
 		image->answer = image_analysis_shape(image->answer,

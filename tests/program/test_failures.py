@@ -113,6 +113,14 @@ class Failures(unittest.TestCase):
                          "logo_only_edit")
         self.assertIsNone(run["brand_kit"]["logo_analysis"])
 
+    def test_a_logo_that_is_no_picture_is_left_out_and_told(self):
+        run = self.run_with(apply_branding="true", brand_kit=json.dumps(
+            {"logo_file_base64": base64.b64encode(b"no picture").decode()}))
+        r = self.completed(run)
+        self.assertEqual(run["codes"], {("image_eval", "logo_unusable")})
+        self.assertEqual(r["final_prompts"][0]["assembly_type"],
+                         "full_generation")
+
     def test_niches_and_goals_fail_and_come_from_the_pools_flagged(self):
         run = self.run_with(dict(DOWN, schema="niches_and_strategies"),
                             variants=2)

@@ -168,6 +168,19 @@ START_TEST(a_picture_that_cannot_be_decoded_degrades_without_a_call)
 }
 END_TEST
 
+START_TEST(what_was_left_out_of_the_request_is_told)
+{
+	struct done d = run_stage("image_eval", run_with("'submit_warnings':"
+	    "[{'code':'logo_unusable','message':'The logo was left out: it "
+	    "is 100% no picture.'},{},7]"), VARIANT_NONE);
+
+	ck_ok(d.rc, &d.e);
+	ck_assert_uint_eq(json_len(d.env.warnings), 1);
+	ck_assert_str_eq(warned(&d, "logo_unusable"),
+	    "The logo was left out: it is 100% no picture.");
+}
+END_TEST
+
 START_TEST(a_logo_that_was_analysed_before_is_not_asked_about_again)
 {
 	struct done d = run_stage("image_eval", run_with("'apply_branding':"
@@ -544,6 +557,7 @@ stages_exec_case(void)
 	tcase_add_test(tc, a_failed_logo_analysis_costs_nothing_else);
 	tcase_add_test(tc, a_subject_that_says_nothing_is_asked_for_again);
 	tcase_add_test(tc, a_picture_that_cannot_be_decoded_degrades_without_a_call);
+	tcase_add_test(tc, what_was_left_out_of_the_request_is_told);
 	tcase_add_test(tc, a_logo_that_was_analysed_before_is_not_asked_about_again);
 	tcase_add_loop_test(tc, cancelling_stops_and_stores_nothing, 0, 4);
 	tcase_add_test(tc, niches_and_goals_come_with_one_answer);
