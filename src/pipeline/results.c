@@ -206,6 +206,8 @@ call_records(const struct call_list *calls)
 		json_put_int(o, "image_in", c->image_in_tokens);
 		json_put_int(o, "image_out", c->image_out_tokens);
 		json_put_obj(o, "cost_usd", json_new_money(c->cost_nano));
+		json_put_obj(o, "billed_cost_usd", c->has_billed ?
+		    json_new_money(c->cost_nano) : NULL);
 		json_put_bool(o, "estimated", c->estimated);
 		json_put_bool(o, "simulated", c->simulated);
 		json_put_obj(o, "started_at", json_new_time(c->sent_ms));

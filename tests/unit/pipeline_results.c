@@ -68,7 +68,9 @@ fill_ledger(void)
 		rows[i].duration_ms = 1000 * (i + 1);
 	}
 	add_call("image_eval", "image_eval", VARIANT_NONE, 1200, 120, 3360000);
-	add_call("image_eval", "logo_eval", VARIANT_NONE, 800, 80, 2240000);
+	c = add_call("image_eval", "logo_eval", VARIANT_NONE, 800, 80,
+	    2240000);
+	c->has_billed = true;
 	add_call("strategy", "strategy_niche", VARIANT_NONE, 300, 40, 168000);
 	add_call("strategy", "strategy_goals", VARIANT_NONE, 900, 360, 792000);
 	add_call("style_guide", "style_guide/2", VARIANT_NONE, 1800, 3200,
@@ -229,6 +231,10 @@ START_TEST(the_metadata_has_every_documented_key)
 	ck_assert_str_eq(str_at(m, "calls/6/fault"), "truncated");
 	ck_assert_str_eq(str_at(m, "calls/4/key"), "style_guider");
 	ck_assert_int_eq(json_get_int(json_at(m, "calls/0"), "ms", 0), 1500);
+	/* The amount a provider has named is told apart from our own sum. */
+	ck_assert_ptr_null(json_at(m, "calls/0/billed_cost_usd"));
+	ck_assert_double_eq_tol(json_get_num(json_at(m, "calls/1"),
+	    "billed_cost_usd", -1), 0.00224, 1e-12);
 	ck_assert(json_get_bool(m, "simulated", false));
 	json_object_put(m);
 }
