@@ -3,24 +3,23 @@ answer by answer.
 
 Walk provokes every status that the document declares and holds headers and body
 against their schemas; a status that nobody provokes fails it, as does an answer
-that is not declared. What is described in words (methods, slashes, origins) is in
-Rules. The page made from the document and the shell lines in it are in
-test_docs.py; whether the document itself is sound and agrees with the
-specification, in test_openapi_document.py.
+that is not declared. What is described in words (methods, slashes, origins,
+limits) is in test_openapi_rules.py, live progress in test_openapi_push.py, the
+page made from the document and the shell lines in it in test_docs.py; whether the
+document itself is sound and agrees with the specification, in
+test_openapi_document.py.
 """
 import concurrent.futures
 import fcntl
 import os
 import re
 import signal
-import socket
-import subprocess
 import unittest
 import urllib.parse
 import uuid
 
 from openapi import served
-from stack import PLATFORM, SRC, Stack, multipart, wait_until
+from stack import PLATFORM, Stack, multipart, wait_until
 
 ORIGIN = "http://localhost:3000"
 UNKNOWN = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -30,6 +29,10 @@ WAL_WRITE, WAL_RECOVER, WAL_HEADER_BYTES = 120, 122, 48
 TURN_WRITE = 0                  # byte of the store's side file: the turn to write
 LOCK_WAIT_MS = 300
 JSON = {"Accept": "application/json"}
+# What pages of other origins may read without being told so, and what is for the
+# browser alone.
+SAFE_HEADERS = {"cache-control", "content-length", "content-type",
+                "last-modified", "content-security-policy"}
 NOT_WALKED = {
     # (operationId, status): why it cannot be provoked here
 }
@@ -64,13 +67,14 @@ case = Asked.case
 
 class Walk(unittest.TestCase):
     """One long test with subtests, since its last word is about all of them."""
+    web = "lighttpd"
 
     def setUp(self):
         self.provoked = set()
         self.loose = []
 
     def test_every_declared_answer_is_given_and_is_as_described(self):
-        with Stack(runner=True, sim=True, env={
+        with Stack(runner=True, sim=True, web=self.web, env={
                 "CHURNS_STORE_LOCK_WAIT_MS": str(LOCK_WAIT_MS)}) as s:
             self.s = s
             self.document = served(s)
@@ -82,7 +86,8 @@ class Walk(unittest.TestCase):
             self.busy_writing()
             self.no_runner()
             self.busy_reading()
-        with Stack(env={"CHURNS_API_SENDFILE": "direct",
+        with Stack(web=self.web, env={
+                        "CHURNS_API_SENDFILE": "direct",
                         "CHURNS_API_OPERATORS": "192.0.2.1"}) as s:
             self.s = s
             self.sent_by_us()
@@ -148,23 +153,17 @@ class Walk(unittest.TestCase):
             if answer.headers.get("X-Request-Id"):
                 self.assertEqual(answer.headers.get(
                     "Access-Control-Allow-Origin"), ORIGIN)
-                self.exposed(answer)
+                self.exposed(op, answer)
             self.strict(op, answer)
             self.provoked.add((op.id, str(status)))
 
-    def exposed(self, answer):
+    def exposed(self, op, answer):
         """What the document tells readers, a page of another origin can see."""
         told = {n.strip().lower() for n in answer.headers[
             "Access-Control-Expose-Headers"].split(",")}
-        safe = {"cache-control", "content-length", "content-type",
-                "last-modified"}
-        for name in answer.headers.keys():
-            name = name.lower()
-            if name in safe or name.startswith("access-control-") or name in (
-                    "date", "vary", "x-content-type-options", "connection",
-                    "content-security-policy"):
-                continue
-            self.assertIn(name, told)
+        for name in op.responses[str(answer.status)].get("headers", {}):
+            if name in answer.headers and name.lower() not in SAFE_HEADERS:
+                self.assertIn(name.lower(), told)
 
     def strict(self, op, answer):
         """One member more or less would not have passed."""
@@ -301,8 +300,12 @@ class Walk(unittest.TestCase):
                 self.assertEqual(more, set(), "a surplus member passes")
                 self.assertEqual({m for m in less if not OPTIONAL.fullmatch(m)},
                                  set(), "a missing one passes")
-        print("walked: %d operations, %d answers" % (
-            len(self.by_id), len(self.provoked)))
+        print("walked through %s: %d operations, %d answers" % (
+            self.web, len(self.by_id), len(self.provoked)))
+
+
+class WalkThroughNginx(Walk):
+    web = "nginx"
 
 
 # Members that the document says may be absent, where an answer had them.
@@ -526,167 +529,6 @@ def _(w, op):
 
 
 case("getRedoc", 307)(lambda w, op: w.ask(op))
-
-
-# --- what the document says in words ---------------------------------------------------
-
-class Rules(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.s = Stack()
-        cls.s.__enter__()
-        cls.addClassCleanup(cls.s.__exit__, None, None, None)
-        cls.document = served(cls.s)
-        cls.paths = {}
-        for op in cls.document.operations():
-            if op.served_by == "churns-api":
-                cls.paths.setdefault(op.path, set()).add(op.method.upper())
-
-    @staticmethod
-    def url(path):
-        return path.replace("{run_id}", UNKNOWN).replace("{file_path}", "x.png")
-
-    @staticmethod
-    def allowed(methods):
-        order = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
-        known = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-        return [m for m in order if m in known]
-
-    def listed(self, answer):
-        return [m.strip() for m in answer.headers["Allow"].split(",")]
-
-    def test_the_routes_of_the_program_are_those_of_the_document(self):
-        with open(os.path.join(SRC, "src/api/routes.c"), encoding="utf-8") as f:
-            text = f.read()
-        rows = re.findall(r'\{ METHOD_([A-Z]+), "([^"]+)",\s*\w+', text)
-        self.assertGreater(len(rows), 15)
-        shape = lambda path: re.sub(r"\{[^}]*\}", "{}", path)
-        program = {(method, shape(path)) for method, path in rows}
-        self.assertEqual(program, {
-            (method, shape(path)) for path, methods in self.paths.items()
-            for method in methods})
-
-    def test_other_methods_are_405_and_told_which_there_are(self):
-        for path, methods in self.paths.items():
-            for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - methods:
-                with self.subTest(path=path, method=method):
-                    if path == "/" and method != "POST":
-                        continue    # the page for people answers there
-                    answer = self.s.request(method, self.url(path), b"", {
-                        "Accept": "application/json"})
-                    self.assertEqual(answer.status, 405, answer)
-                    self.assertEqual(self.listed(answer), self.allowed(methods))
-                    self.assertEqual(answer.json, {
-                        "detail": "Method Not Allowed"})
-
-    def test_options_tell_the_methods(self):
-        for path, methods in self.paths.items():
-            with self.subTest(path=path):
-                answer = self.s.request("OPTIONS", self.url(path))
-                self.assertEqual(answer.status, 204, answer)
-                self.assertEqual(self.listed(answer), self.allowed(methods))
-
-    def test_head_is_get_without_its_body(self):
-        for path, methods in self.paths.items():
-            if "GET" not in methods:
-                continue
-            with self.subTest(path=path):
-                accept = {"Accept": "application/json"}
-                get = self.s.request("GET", self.url(path), headers=accept)
-                head = self.s.request("HEAD", self.url(path), headers=accept)
-                self.assertEqual(head.status, get.status)
-                self.assertEqual(head.body, b"")
-                self.assertEqual(head.headers["Content-Type"],
-                                 get.headers["Content-Type"])
-
-    def test_a_slash_too_many_is_redirected(self):
-        for path in self.paths:
-            if path in ("/", "/api/v1/runs", "/api/v1/runs/") or \
-                    "{file_path}" in path or path == "/openapi.json":
-                continue
-            with self.subTest(path=path):
-                answer = self.s.get(self.url(path) + "/?a=1")
-                self.assertEqual(answer.status, 307, answer)
-                self.assertEqual(answer.headers["Location"],
-                                 self.url(path) + "?a=1")
-
-    def test_preflights(self):
-        for path, methods in self.paths.items():
-            for origin, status in ((ORIGIN, 200), ("http://evil.example", 400)):
-                with self.subTest(path=path, origin=origin):
-                    answer = self.s.request("OPTIONS", self.url(path), headers={
-                        "Origin": origin,
-                        "Access-Control-Request-Method": min(methods),
-                        "Access-Control-Request-Headers": "idempotency-key"})
-                    self.assertEqual(answer.status, status, answer)
-                    if status == 200:
-                        told = answer.headers["Access-Control-Allow-Methods"]
-                        for method in methods:
-                            self.assertIn(method, told)
-
-    def test_unknown_paths_are_404(self):
-        for path in ("/nowhere", "/api/v1/nowhere", "/api/v2/runs"):
-            answer = self.s.get(path)
-            self.assertEqual(answer.status, 404)
-            self.assertEqual(answer.json, {"detail": "Not Found"})
-
-    def test_what_the_web_server_answers_has_our_shape(self):
-        def raw(request):
-            with socket.create_connection(("127.0.0.1", self.s.port)) as c:
-                c.sendall(request)
-                c.settimeout(10)
-                data = b""
-                while b"\r\n\r\n" not in data or not data.endswith(b"}"):
-                    more = c.recv(65536)
-                    if not more:
-                        break
-                    data += more
-            head, _, body = data.partition(b"\r\n\r\n")
-            return int(head.split()[1]), head.decode("latin-1"), body
-        for request, statuses in (
-                (b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\n\r\n", (411,)),
-                (b"POST /api/v1/runs HTTP/1.1\r\nHost: x\r\nContent-Length: "
-                 b"99999999999\r\n\r\n", (413,)),
-                (b"GET /api/v1/runs HTTP/1.1\r\nHost: x\r\nX: " +
-                 b"x" * 70000 + b"\r\n\r\n", (400, 431)),
-                (b"GET /api/v1/runs HTTP/1.1\r\n\r\n", (400,))):
-            with self.subTest(request=request[:40]):
-                status, head, body = raw(request)
-                self.assertIn(status, statuses)
-                self.assertIn("application/json", head)
-                self.assertIn(b'"detail"', body)
-
-    def test_without_churns_the_web_server_says_so(self):
-        with Stack(api=False) as s:
-            wait_until(lambda: s.connects(s.port), 10, "the web server")
-            answer = s.get("/api/v1/runs", Origin=ORIGIN)
-            self.assertIn(answer.status, (502, 503, 504))
-            self.assertIn("detail", answer.json)
-            self.assertEqual(answer.headers["Access-Control-Allow-Origin"],
-                             ORIGIN)
-
-    def test_a_fault_in_the_document_stops_the_start(self):
-        with Stack(web=False, api=False) as s:
-            path = os.path.join(s.conf, "openapi.yml")
-            with open(path, encoding="utf-8") as f:
-                text = f.read()
-            line = text.count("\n") + 1
-            with open(path, "a", encoding="utf-8") as f:
-                f.write('x-more: { $ref: "#/nowhere" }\n')
-            done = subprocess.run(s.command("api"), env=s.environment(),
-                                  capture_output=True, text=True, timeout=30,
-                                  check=False)
-            self.assertEqual(done.returncode, 78)
-            self.assertIn("openapi.yml:%d: the reference #/nowhere leads "
-                          "nowhere" % line, done.stderr)
-
-    def test_lists_in_the_document_are_those_of_this_server(self):
-        schemas = self.document.node["components"]["schemas"]
-        self.assertEqual(schemas["PlatformName"]["enum"], [
-            p["name"] for p in self.s.get("/api/v1/config/platforms").json[
-                "platforms"]])
-        self.assertEqual(schemas["TaskType"]["enum"], self.s.get(
-            "/api/v1/config/task-types").json["task_types"])
 
 
 if __name__ == "__main__":

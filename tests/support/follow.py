@@ -288,8 +288,9 @@ class Stream:
         self.status, self.headers, rest = read_head(self.s)
         self.chunked = self.headers.get("transfer-encoding") == "chunked"
         if self.status != 200:
-            raise Refused(self.status, self.headers,
-                          read_body(self.s, self.headers, rest))
+            body = read_body(self.s, self.headers, rest)
+            self.s.close()
+            raise Refused(self.status, self.headers, body)
         self.raw, self.text_bytes, self.ended = rest, b"", False
         self.retry = None
         self.comments = 0

@@ -13,7 +13,8 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 COMMON_HEADERS = set("""accept-ranges access-control-allow-credentials
     access-control-allow-origin access-control-expose-headers cache-control
     connection content-encoding content-length content-type date keep-alive
-    transfer-encoding vary x-content-type-options""".split())
+    referrer-policy server transfer-encoding vary x-content-type-options
+    x-frame-options""".split())
 
 formats = jsonschema.FormatChecker(formats=())
 
