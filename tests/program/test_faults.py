@@ -36,14 +36,11 @@ TRANSPORT = {
                    ["FAILED", "ANSWERED"]),
     "status_500": ({"fault": "status", "status": 500}, "server", 2,
                    ["FAILED", "ANSWERED"]),
-    "status_503": ({"fault": "status", "status": 503}, "server", 2,
-                   ["FAILED", "ANSWERED"]),
     "reset": ({"fault": "reset"}, "network", 2, ["UNKNOWN", "ANSWERED"]),
     "stall": ({"fault": "stall"}, "timeout", 2, ["UNKNOWN", "ANSWERED"]),
 }
 REFUSED = {
     "auth": ({"fault": "status", "status": 401}, "auth", 1, None),
-    "forbidden": ({"fault": "status", "status": 403}, "auth", 1, None),
     "bad_request": ({"fault": "status", "status": 400}, "bad_request", 1,
                     None),
     "policy": ({"fault": "policy"}, "content_policy", 1, None),
@@ -242,6 +239,9 @@ for faults_ in (TRANSPORT, REFUSED, WORDS):
     add_rows(Chat, CHAT, faults_)
 for faults_ in (TRANSPORT, REFUSED, PICTURES):
     add_rows(Gemini, GEMINI, faults_)
+# Below the wire both are the same; a time-out takes its time.
+for faults_ in ({k: v for k, v in TRANSPORT.items() if k != "stall"}, REFUSED,
+                PICTURES):
     add_rows(OpenAI, OPENAI, faults_)
 for kind_, row_ in CHAT.items():
     for fault_ in MATTERS_NOT:
