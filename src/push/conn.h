@@ -70,6 +70,7 @@ struct conn {
 	struct frame *sending;	/* to a stream; NULL */
 	size_t sending_at;
 	int64_t swallowed;	/* bytes that came uninvited */
+	bool open;		/* a socket's handshake is through */
 	bool skipping;		/* the message coming in is not looked at */
 	char run_id[RUN_NAME_MAX], address[ADDRESS_MAX];	/* for the log */
 	int64_t began_ms, sent;

@@ -227,12 +227,23 @@ struct feed {
 	pthread_t thread;
 	atomic_int pending;
 	pthread_mutex_t lock;
-	pthread_cond_t asked;
+	pthread_cond_t asked, answered;
 	bool stopping;
+	bool awaited;		/* somebody is in feed_wait() */
 	struct question questions[FEED_MAX_PENDING];	/* rings */
 	struct answer answers[FEED_MAX_PENDING];
 	int first_question, n_questions, first_answer, n_answers;
 };
+
+/* The lock is held. */
+static void
+put_answer(struct feed *f, const struct answer *a)
+{
+	f->answers[(f->first_answer + f->n_answers) % FEED_MAX_PENDING] = *a;
+	f->n_answers++;
+	if (f->awaited)
+		pthread_cond_signal(&f->answered);
+}
 
 static void *
 feed_run(void *arg)
@@ -241,6 +252,7 @@ feed_run(void *arg)
 	struct question q;
 	struct answer a;
 	int64_t version = 0;
+	bool awaited;
 
 	pthread_mutex_lock(&f->lock);
 	for (;;) {
@@ -254,15 +266,24 @@ feed_run(void *arg)
 		pthread_mutex_unlock(&f->lock);
 		feed_read(f->store, &q, clock_now_ms(), &version, &a);
 		pthread_mutex_lock(&f->lock);
-		f->answers[(f->first_answer + f->n_answers) %
-		    FEED_MAX_PENDING] = a;
-		f->n_answers++;
+		put_answer(f, &a);
+		awaited = f->awaited;
 		pthread_mutex_unlock(&f->lock);
-		f->ready(f->arg);
+		if (!awaited)
+			f->ready(f->arg);
 		pthread_mutex_lock(&f->lock);
 	}
 	pthread_mutex_unlock(&f->lock);
 	return NULL;
+}
+
+static void
+feed_free(struct feed *f)
+{
+	pthread_cond_destroy(&f->asked);
+	pthread_cond_destroy(&f->answered);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
 }
 
 enum err_code
@@ -270,6 +291,7 @@ feed_start(struct store *st, void (*ready)(void *arg), void *arg,
     struct feed **out, struct err *e)
 {
 	struct feed *f = xcalloc(1, sizeof(*f));
+	pthread_condattr_t monotonic;
 	sigset_t all, before;
 	int rc;
 
@@ -277,15 +299,17 @@ feed_start(struct store *st, void (*ready)(void *arg), void *arg,
 	f->ready = ready;
 	f->arg = arg;
 	pthread_mutex_init(&f->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&f->asked, NULL);
+	pthread_cond_init(&f->answered, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&f->thread, NULL, feed_run, f);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc != 0) {
-		pthread_cond_destroy(&f->asked);
-		pthread_mutex_destroy(&f->lock);
-		free(f);
+		feed_free(f);
 		return err_set_errno(e, ERR_SYSTEM, rc, "no thread");
 	}
 	*out = f;
@@ -310,9 +334,7 @@ feed_stop(struct feed *f)
 	for (i = 0; i < f->n_questions; i++)
 		free(f->questions[(f->first_question + i) %
 		    FEED_MAX_PENDING].run_ids);
-	pthread_cond_destroy(&f->asked);
-	pthread_mutex_destroy(&f->lock);
-	free(f);
+	feed_free(f);
 }
 
 int
@@ -331,6 +353,30 @@ feed_ask(struct feed *f, const struct question *q)
 	f->n_questions++;
 	pthread_cond_signal(&f->asked);
 	pthread_mutex_unlock(&f->lock);
+}
+
+bool
+feed_wait(struct feed *f, int max_us)
+{
+	struct timespec until;
+	bool found;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += max_us * 1000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&f->lock);
+	f->awaited = true;
+	while (f->n_answers == 0)
+		if (pthread_cond_timedwait(&f->answered, &f->lock, &until) !=
+		    0)
+			break;
+	f->awaited = false;
+	found = f->n_answers > 0;
+	pthread_mutex_unlock(&f->lock);
+	return found;
 }
 
 bool

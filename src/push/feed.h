@@ -14,7 +14,8 @@
 
 struct feed;
 
-/* ready(arg) is called in the feed's thread whenever an answer is there. */
+/* ready(arg) is called in the feed's thread when an answer is there that nobody
+ * is waiting for. */
 enum err_code feed_start(struct store *st, void (*ready)(void *arg),
     void *arg, struct feed **out, struct err *e);
 /* Ends the thread; what was asked and not taken is forgotten. NULL is fine. */
@@ -25,6 +26,11 @@ int feed_pending(const struct feed *f);
 #define FEED_MAX_PENDING 8	/* more wait in the hub, which knows what is urgent */
 
 void feed_ask(struct feed *f, const struct question *q);	/* takes q->run_ids */
+/*
+ * Wait at most so long for an answer; is one there?  As a rule it comes sooner
+ * than a loop could have gone to sleep and been woken.
+ */
+bool feed_wait(struct feed *f, int max_us);
 bool feed_take(struct feed *f, struct answer *out);	/* false: none is there */
 
 /* Answer one question; *version is what ASK_CHANGED saw last, 0 at first. The

@@ -196,7 +196,8 @@ question_of_tips(const struct hub *h, struct question *q)
 	}
 }
 
-/* News first, since many wait for them; who comes anew waits for itself. */
+/* Looking comes first: it is rare, cheap, and what it finds nobody has told.
+ * Then news, since many wait for them; who comes anew waits for itself. */
 bool
 hub_question(struct hub *h, struct question *out)
 {
@@ -204,11 +205,7 @@ hub_question(struct hub *h, struct question *out)
 	struct link *news = link_first(&h->asking_news);
 	struct link *client = link_first(&h->asking);
 
-	if (news != NULL) {
-		link_take(news);
-		question_of_audience(h, LINK_OF(news, struct audience,
-		    in_asking), &q);
-	} else if (h->want_tips && !h->poll_asked && h->followed > 0) {
+	if (h->want_tips && !h->poll_asked && h->followed > 0) {
 		h->poll_asked = true;
 		h->want_tips = h->want_changed = false;
 		question_of_tips(h, &q);
@@ -216,6 +213,10 @@ hub_question(struct hub *h, struct question *out)
 		h->poll_asked = true;
 		h->want_changed = false;
 		q.kind = ASK_CHANGED;
+	} else if (news != NULL) {
+		link_take(news);
+		question_of_audience(h, LINK_OF(news, struct audience,
+		    in_asking), &q);
 	} else if (client != NULL) {
 		link_take(client);
 		question_of_client(h, LINK_OF(client, struct client,

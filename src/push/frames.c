@@ -14,6 +14,7 @@
 #include "xalloc.h"
 
 #define ENVELOPE_BYTES 512	/* of a message besides its data */
+#define ESCAPED 6		/* bytes that one may become, as \u007f */
 
 /* --- gist ----------------------------------------------------------------- */
 
@@ -87,7 +88,7 @@ frame_of_event(const char *run_id, const struct event *ev, struct gist *gist)
 		json_object_put(data);
 		data = NULL;
 	}
-	strbuf_init(&text, 2 * strlen(ev->data) + strlen(ev->type) +
+	strbuf_init(&text, ESCAPED * strlen(ev->data) + strlen(ev->type) +
 	    strlen(run_id) + ENVELOPE_BYTES);
 	strbuf_addch(&text, '{');
 	add_member(&text, "type", ev->type);

@@ -42,6 +42,9 @@
 #define RESTART_PATIENCE_MS 2000
 #define WAKE_QUEUE_FILE "/proc/sys/net/unix/max_dgram_qlen"
 #define WAKE_QUEUE_LEAST 10	/* where the system does not say */
+#define ANSWER_PATIENCE_US 500	/* for one answer of the feed ... */
+#define ROUND_PATIENCE_US 3000	/* ... and for all in a round */
+#define MAX_WAKES 256		/* read in one round */
 #define MAX_ACCEPT 64		/* callers taken in one round */
 
 const struct settings *
@@ -179,7 +182,7 @@ take_wakes(struct server *s)
 	char text[WAKE_MAX_TEXT + 1];
 	int n;
 
-	for (n = 0; n < s->wake_queue && wake_next(s->wake, text); n++) {
+	for (n = 0; n < MAX_WAKES && wake_next(s->wake, text); n++) {
 		if (strncmp(text, WAKE_EVENT, head) == 0)
 			hub_hint(s->hub, text + head);
 		else
@@ -223,6 +226,13 @@ plain_callback(struct lws *wsi, enum lws_callback_reasons reason,
 	}
 }
 
+static void
+read_clocks(struct server *s)
+{
+	s->now.mono_ms = clock_mono_ms();
+	s->now.wall_ms = clock_now_ms();
+}
+
 /*
  * The one callback of libwebsockets.  Without an owner a descriptor is one that
  * was handed over or given up; it is closed when it makes itself heard.
@@ -234,6 +244,9 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 	struct watch *w = wsi != NULL ? lws_get_opaque_user_data(wsi) : NULL;
 
 	(void)user;
+	/* The loop may have slept for hours since it last looked. */
+	if (w != NULL)
+		read_clocks(w->s);
 	if (reason == LWS_CALLBACK_RAW_RX_FILE && w == NULL)
 		return -1;
 	if (reason == LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED ||
@@ -273,13 +286,6 @@ log_library(int level, const char *line)
 }
 
 /* --- rounds --------------------------------------------------------------- */
-
-static void
-read_clocks(struct server *s)
-{
-	s->now.mono_ms = clock_mono_ms();
-	s->now.wall_ms = clock_now_ms();
-}
 
 static void
 limits_of(const struct server *s, struct hub_limits *l)
@@ -328,6 +334,26 @@ ask(struct server *s)
 	while (feed_pending(s->feed) < FEED_MAX_PENDING &&
 	    hub_question(s->hub, &q))
 		feed_ask(s->feed, &q);
+}
+
+/*
+ * Going to sleep costs as much as there are sockets, and most answers are there
+ * in less; so wait a little for them, but never long enough to be missed.
+ */
+static void
+ask_and_wait(struct server *s)
+{
+	int64_t end_us;
+
+	ask(s);
+	if (feed_pending(s->feed) == 0)
+		return;
+	end_us = clock_mono_us() + ROUND_PATIENCE_US;
+	while (feed_pending(s->feed) > 0 && clock_mono_us() < end_us &&
+	    feed_wait(s->feed, ANSWER_PATIENCE_US)) {
+		take_answers(s);
+		ask(s);
+	}
 }
 
 static struct conn *
@@ -432,7 +458,7 @@ go_round(struct server *s, int64_t until_ms)
 	take_settings(s);
 	take_answers(s);
 	hub_tick(s->hub, &s->now);
-	ask(s);
+	ask_and_wait(s);
 	do_todo(s);
 	end_late(s);
 	show_stats(s);

@@ -131,37 +131,75 @@ send_next(struct conn *c, enum outgoing *what)
 	return n;
 }
 
-static int
-socket_write(struct conn *c)
+enum sent {
+	SENT_ALL,
+	SENT_SOME,		/* it is called when it can take more */
+	SENT_LAST,		/* all, and it is to be closed */
+	SENT_BROKEN
+};
+
+static enum sent
+socket_send(struct conn *c)
 {
 	enum outgoing what;
 	int i;
 
-	if (c->client == NULL)
-		return 0;
 	for (i = 0; i < FRAMES_AT_ONCE; i++) {
 		/* It calls again when it has finished what it keeps. */
 		if (lws_partial_buffered(c->watch.wsi))
-			return 0;
+			return SENT_SOME;
 		if (send_next(c, &what) < 0)
-			return -1;
+			return SENT_BROKEN;
 		if (what == OUT_NOTHING)
-			return c->client->drop != DROP_NONE ?
-			    close_dropped(c) : 0;
+			return c->client->drop != DROP_NONE ? SENT_LAST :
+			    SENT_ALL;
 		client_sent(c->watch.s->hub, c->client, what);
 	}
 	lws_callback_on_writable(c->watch.wsi);
+	return SENT_SOME;
+}
+
+/* It can take more. */
+static int
+socket_write(struct conn *c)
+{
+	if (c->client == NULL)
+		return 0;
+	switch (socket_send(c)) {
+	case SENT_ALL:
+	case SENT_SOME:
+		break;
+	case SENT_LAST:
+		return close_dropped(c);
+	case SENT_BROKEN:
+		return -1;
+	}
 	return 0;
 }
 
+/*
+ * Nearly always the system takes all at once, so it is tried without asking
+ * first whether it would.  Closing is for callbacks alone.
+ */
 void
 socket_attend(struct conn *c)
 {
-	if (c->client == NULL || c->watch.wsi == NULL)
+	if (c->client == NULL || !c->open)
 		return;
 	if (c->client->drop != DROP_NONE && link_is_free(&c->in_clock))
 		conn_die(c);
-	lws_callback_on_writable(c->watch.wsi);
+	switch (socket_send(c)) {
+	case SENT_ALL:
+	case SENT_SOME:
+		break;
+	case SENT_LAST:
+		lws_callback_on_writable(c->watch.wsi);
+		break;
+	case SENT_BROKEN:
+		conn_leave(c, "reader gone");
+		conn_kill(c);
+		break;
+	}
 }
 
 /* --- receiving ------------------------------------------------------------ */
@@ -209,6 +247,7 @@ socket_read(struct conn *c, const void *in, size_t len)
 static void
 established(struct conn *c)
 {
+	c->open = true;
 	log_debug("socket open", "run=%s address=%s", c->run_id,
 	    c->address[0] != '\0' ? c->address : "local");
 	lws_callback_on_writable(c->watch.wsi);

@@ -538,6 +538,12 @@ class Requests(Following):
                 self.assertTrue(more)
                 rest += more
 
+    def test_who_comes_after_a_long_silence_is_served(self):
+        """With nobody there the loop sleeps; its clock must not."""
+        time.sleep(10.5)
+        with self.follow(UNKNOWN) as ws:
+            self.assertEqual(ws.message()["type"], "ping")
+
     def test_who_says_nothing_is_shown_the_door(self):
         s = dial(self.where(), timeout=15)
         with s:
@@ -742,6 +748,90 @@ class Restarts(Following):
         self.assertEqual(self.s.sql("select * from processes where "
                                     "role = 'push'"), [])
         self.s.start("push")
+
+
+class Crowd(unittest.TestCase):
+    """Many sockets at once; events come from tests/bench/teller, followers are
+    tests/bench/crowd."""
+    RUNS, PER_RUN = 50, 20
+
+    def tell(self, s, *args):
+        teller = subprocess.Popen(
+            [Stack.program("tests/bench/teller"), "--conf", s.conf, "--env",
+             s.env_file, "--runs", str(self.RUNS)] + list(args),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=s.environment())
+        self.addCleanup(teller.stdout.close)
+        return teller, [teller.stdout.readline().strip()
+                        for _ in range(self.RUNS)]
+
+    def gather(self, s, ids, *args):
+        crowd = subprocess.Popen(
+            [Stack.program("tests/bench/crowd"), "--socket", where_push_is(s),
+             "--per-run", str(self.PER_RUN)] + list(args),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(crowd.stdout.close)
+        crowd.stdin.write("\n".join(ids) + "\n\n")
+        crowd.stdin.flush()
+        self.assertEqual(crowd.stdout.readline().strip(),
+                         "connected %d" % (self.RUNS * self.PER_RUN))
+        return crowd
+
+    @staticmethod
+    def memory(s, what="VmRSS"):
+        with open("/proc/%d/status" % s.processes["push"].pid,
+                  encoding="ascii") as f:
+            return next(int(line.split()[1]) * 1024 for line in f
+                        if line.startswith(what))
+
+    def test_a_thousand_sockets_of_which_one_does_not_read(self):
+        each, stalled = 60, 1
+        with Stack(web=False, api=False, push=True, env={
+                "CHURNS_STORE_SYNCHRONOUS": "normal"}) as s:
+            teller, ids = self.tell(s, "--events", str(each * self.RUNS),
+                                    "--rate", "600", "--bytes", "40000")
+            before = self.memory(s)
+            crowd = self.gather(s, ids, "--events", str(each), "--stalled",
+                                str(stalled), "--seconds", "60")
+            idle = self.memory(s)
+            self.assertLess((idle - before) / 1000, 8192)
+            teller.communicate("go\n", 60)
+            said, _ = crowd.communicate(timeout=60)
+            said = dict(pair.split("=") for pair in said.split())
+            self.assertEqual(crowd.returncode, 0, said)
+            self.assertEqual((said["sockets"], said["complete"], said["gaps"],
+                              said["cut"]), ("1000", "999", "0", "1"))
+            self.assertEqual(int(said["events"]), 999 * each)
+            # 60 * 40 KB were told on the run of the one that does not read.
+            self.assertIn('why="too slow"', s.log("push"))
+            self.assertEqual(s.log("push").count('why="too slow"'), 1)
+            self.assertLess(self.memory(s, "VmHWM") - idle, 48 << 20)
+            wait_until(lambda: json.loads(s.sql(
+                "select stats from processes")[0]["stats"])["sockets"] == 0,
+                10, "all to be gone")
+
+    def test_all_come_back_at_once_after_a_restart(self):
+        each = 20
+        with Stack(web=False, api=False, push=True) as s:
+            teller, ids = self.tell(s, "--events", str(each * self.RUNS),
+                                    "--rate", "400")
+            crowd = self.gather(s, ids, "--events", str(each * 2),
+                                "--seconds", "60")
+            teller.stdin.write("go\n")
+            teller.stdin.flush()
+            time.sleep(1)
+            self.assertEqual(s.kill("push", signal.SIGTERM), 0)
+            s.start("push")
+            began = time.monotonic()
+            again = self.gather(s, ids, "--events", str(each), "--seconds",
+                                "60")
+            teller.communicate("", 60)
+            said, _ = again.communicate(timeout=60)
+            self.assertEqual(again.returncode, 0, said)
+            self.assertIn("complete=1000 gaps=0 cut=0", said)
+            self.assertLess(time.monotonic() - began, 30)
+            crowd.kill()
+            crowd.wait()
 
 
 class Usage(unittest.TestCase):

@@ -243,6 +243,32 @@ START_TEST(the_thread_answers_in_the_order_of_asking)
 }
 END_TEST
 
+START_TEST(an_answer_can_be_waited_for_and_then_rings_no_bell)
+{
+	struct question q = { .kind = ASK_NEWS, .owner = "ann", .limit = 3 };
+	struct feed *f = NULL;
+	int bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), i, waited = 0;
+	uint64_t rung = 0;
+
+	snprintf(q.run_id, sizeof(q.run_id), "%s", claimed.run_id);
+	ck_ok(feed_start(st, ring, &bell, &f, &err), &err);
+	ck_assert(!feed_wait(f, 1));	/* nothing was asked */
+	for (i = 0; i < 200; i++) {
+		feed_ask(f, &q);
+		ck_assert(feed_wait(f, 900000));
+		waited++;
+		ck_assert(feed_take(f, &got));
+		answer_release(&got);
+	}
+	feed_stop(f);
+	/* Only those that came before they were waited for. */
+	if (read(bell, &rung, sizeof(rung)) < 0)
+		rung = 0;
+	ck_assert_uint_le(rung, (uint64_t)waited);
+	close(bell);
+}
+END_TEST
+
 START_TEST(a_feed_that_is_stopped_forgets_what_it_was_asked)
 {
 	struct question q = { .kind = ASK_TIPS, .owner = "ann", .n = 1 };
@@ -275,6 +301,8 @@ push_feed_case(void)
 	tcase_add_test(t, a_change_is_seen_once);
 	tcase_add_test(t, tips_say_how_far_runs_have_come);
 	tcase_add_test(t, the_thread_answers_in_the_order_of_asking);
+	tcase_add_test(t,
+	    an_answer_can_be_waited_for_and_then_rings_no_bell);
 	tcase_add_test(t, a_feed_that_is_stopped_forgets_what_it_was_asked);
 	return t;
 }

@@ -1,6 +1,8 @@
 /* Events as messages. */
 #include "tests/unit/push_unit.h"
 
+#include "json.h"
+
 #define RUN "7b0fcd5a-3f6e-4b8c-9d2e-1a2b3c4d5e6f"
 #define T0 INT64_C(1752566401120)	/* 2025-07-15T08:00:01.120Z */
 
@@ -72,6 +74,25 @@ START_TEST(data_is_always_one_object_on_one_line)
 	ck_assert_str_eq(at, want);
 	ck_assert_ptr_null(strpbrk(frame_text(f), "\r\n"));
 	free(want);
+	gist_release(&g);
+	frame_unref(f);
+}
+END_TEST
+
+START_TEST(data_that_grows_when_it_is_written_anew_stays_whole)
+{
+	char data[3000] = "{\"";
+	struct json_object *o = NULL;
+	struct frame *f;
+	struct gist g;
+
+	memset(data + 2, 0x7f, 2900);
+	memcpy(data + 2902, "\":\n1}", 6);
+	f = frame_with("run_complete", data, &g);
+	ck_assert_int_eq(json_parse(frame_text(f), f->len, &o, NULL), ERR_OK);
+	ck_assert_int_eq(json_object_object_length(json_get_obj(o, "data")),
+	    1);
+	json_object_put(o);
 	gist_release(&g);
 	frame_unref(f);
 }
@@ -169,6 +190,8 @@ push_frames_case(void)
 	    an_event_is_the_documented_message_with_seq_and_timestamp);
 	tcase_add_test(t, a_ping_has_a_time_and_no_number);
 	add_rows(t, data_is_always_one_object_on_one_line, datas);
+	tcase_add_test(t,
+	    data_that_grows_when_it_is_written_anew_stays_whole);
 	tcase_add_test(t, a_frame_is_made_a_stream_event_once);
 	add_rows(t, the_gist_tells_stages_and_the_end_of_the_run_itself,
 	    gists);

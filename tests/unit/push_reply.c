@@ -1,7 +1,13 @@
 /* Requests judged, and the text of the answers. */
 #include "tests/unit/push_unit.h"
 
+#include <dirent.h>
+#include <limits.h>
+
+#include "file.h"
 #include "json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RUN "7b0fcd5a-3f6e-4b8c-9d2e-1a2b3c4d5e6f"
 #define WS "/api/v1/ws/" RUN
@@ -234,6 +240,32 @@ START_TEST(the_address_is_what_our_own_web_server_added_last)
 }
 END_TEST
 
+START_TEST(what_the_fuzzer_asserts_holds_for_its_corpus)
+{
+	static const char dir[] = TOP_SRCDIR "/tests/fuzz/corpus/request";
+	struct strbuf text = STRBUF_INIT(65536);
+	struct err e = ERR_INIT;
+	struct dirent *entry;
+	DIR *d = opendir(dir);
+	char path[PATH_MAX];
+	int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	for (entry = readdir(d); entry != NULL; entry = readdir(d)) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		strbuf_reset(&text);
+		ck_ok(file_read(path, 65536, &text, &e), &e);
+		LLVMFuzzerTestOneInput((const uint8_t *)text.buf, text.len);
+		n++;
+	}
+	closedir(d);
+	strbuf_release(&text);
+	ck_assert_int_ge(n, 20);
+}
+END_TEST
+
 TCase *
 push_reply_case(void)
 {
@@ -247,6 +279,7 @@ push_reply_case(void)
 	tcase_add_test(t, origins_of_its_own_replace_those_of_the_api);
 	tcase_add_test(t, a_stream_begins_with_its_head_and_when_to_come_back);
 	tcase_add_test(t, the_library_is_given_a_request_of_our_own);
+	tcase_add_test(t, what_the_fuzzer_asserts_holds_for_its_corpus);
 	add_rows(t, the_address_is_what_our_own_web_server_added_last,
 	    callers);
 	return t;
