@@ -23,6 +23,7 @@
 #include "utf8.h"
 
 #define FORM_MAX_FIELDS 100
+#define FORM_MAX_NAME_BYTES 200	/* of a field's name */
 #define FORM_MAX_FILES 4
 #define FORM_MAX_FIELD_BYTES (1024 * 1024)
 #define FORM_MAX_LARGE_FIELD_BYTES (70 * 1024 * 1024)	/* brand_kit with its logo */
@@ -68,6 +69,44 @@ enum err_code form_add(struct form *f, const char *name, const char *value,
 enum err_code upload_create(int uploads_dirfd, char **name, int *fd,
     struct err *e);
 
+/* What a field holds, for those who do not send forms. */
+enum field_kind {
+	FIELD_UNKNOWN,		/* nobody reads it */
+	FIELD_TEXT,
+	FIELD_NUMBER,		/* whole */
+	FIELD_TRUTH,
+	FIELD_JSON,		/* the text of an object */
+	FIELD_FILE
+};
+
+struct shape_field {
+	const char *name;
+	enum field_kind kind;
+};
+
+struct form_shape {
+	const struct shape_field *fields;
+	int n;
+};
+
+enum field_kind form_field_kind(const struct form_shape *shape,
+    const char *name);
+
+struct faults;
+
+/*
+ * Fill the form from a JSON object that says the same: members are fields,
+ * objects those that a form has as text, a file is {"filename", "content_type",
+ * "data": base64}.  mapped says that text is part of a mapped file, whose pages
+ * may be given back while it is read.  Values of a kind that a field does not
+ * have go to faults, and the form can be checked all the same.
+ * ERR_TYPE: the body is no JSON object (faults says so); ERR_INVALID (too many
+ * members), ERR_TOO_LARGE, ERR_FULL, ERR_SYSTEM.
+ */
+enum err_code form_from_json(struct form *f, const struct form_shape *shape,
+    const char *text, size_t len, bool mapped, struct faults *faults,
+    struct err *e);
+
 /* --- faults ------------------------------------------------------------------ */
 
 struct faults {
@@ -77,6 +116,7 @@ struct faults {
 
 void faults_init(struct faults *f);
 void faults_release(struct faults *f);
+/* field: its name, "name/member" for a member of it, "" for the whole. */
 void faults_type(struct faults *f, const char *type, const char *where,
     const char *field, const char *input, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
@@ -88,6 +128,8 @@ bool faults_any(const struct faults *f);
 struct json_object *faults_body(const struct faults *f, int *http_status);
 
 /* --- runs -------------------------------------------------------------------- */
+
+extern const struct form_shape run_form_shape;	/* the fields of a run */
 
 struct run_request {
 	struct json_object *form;	/* for the run detail: every accepted field */

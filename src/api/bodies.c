@@ -7,12 +7,17 @@
  */
 #include "worker.h"
 
+#include <errno.h>
 #include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "file.h"
 #include "multipart.h"
 #include "xalloc.h"
 
 #define BODY_CHUNK 65536
+#define MAX_JSON_IN_MEMORY (1024 * 1024)
 
 /* The next bytes, as body_reader has it. */
 static int
@@ -102,6 +107,96 @@ out:
 	return rc;
 }
 
+/* --- JSON ----------------------------------------------------------------------------- */
+
+/* A body in memory, or beyond MAX_JSON_IN_MEMORY in a file. */
+struct text_body {
+	struct strbuf text;
+	char *tmp;		/* in the uploads directory; NULL */
+	int fd;			/* of tmp; -1 */
+};
+
+static enum err_code
+text_body_add(struct worker *w, struct text_body *b, const char *data,
+    size_t len, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (b->fd < 0 && b->text.len + len <= MAX_JSON_IN_MEMORY) {
+		strbuf_add(&b->text, data, len);
+		return ERR_OK;
+	}
+	if (b->fd < 0) {
+		rc = upload_create(w->uploads_dirfd, &b->tmp, &b->fd, e);
+		if (rc == ERR_OK)
+			rc = file_write_all(b->fd, b->text.buf, b->text.len,
+			    e);
+		strbuf_release(&b->text);
+	}
+	if (rc == ERR_OK)
+		rc = file_write_all(b->fd, data, len, e);
+	return rc;
+}
+
+static void
+text_body_release(struct worker *w, struct text_body *b)
+{
+	if (b->fd >= 0)
+		close(b->fd);
+	if (b->tmp != NULL)
+		unlinkat(w->uploads_dirfd, b->tmp, 0);
+	free(b->tmp);
+	strbuf_release(&b->text);
+}
+
+static enum err_code
+turn_into_form(const struct text_body *b, int64_t len,
+    const struct form_shape *shape, struct form *form, struct faults *faults,
+    struct err *e)
+{
+	enum err_code rc;
+	void *map;
+
+	if (b->fd < 0)
+		return form_from_json(form, shape, b->text.buf, b->text.len,
+		    false, faults, e);
+	map = mmap(NULL, (size_t)len, PROT_READ, MAP_PRIVATE, b->fd, 0);
+	if (map == MAP_FAILED)
+		return err_set_errno(e, ERR_SYSTEM, errno, "uploads: mmap");
+	rc = form_from_json(form, shape, map, (size_t)len, true, faults, e);
+	munmap(map, (size_t)len);
+	return rc;
+}
+
+static enum err_code
+read_json(struct worker *w, struct request *r,
+    const struct form_shape *shape, struct form *form, struct faults *faults,
+    struct err *e)
+{
+	struct text_body b = { STRBUF_INIT(MAX_JSON_IN_MEMORY), NULL, -1 };
+	char *chunk = xmalloc(BODY_CHUNK);
+	enum err_code rc = ERR_OK;
+	int n = 0;
+
+	while (rc == ERR_OK) {
+		n = read_some(r, chunk);
+		if (n <= 0)
+			break;
+		rc = too_large(w, r->body_bytes, e);
+		if (rc == ERR_OK)
+			rc = text_body_add(w, &b, chunk, (size_t)n, e);
+	}
+	if (rc == ERR_OK)
+		rc = body_ended(r, n, e);
+	if (rc == ERR_OK)
+		rc = turn_into_form(&b, r->body_bytes, shape, form, faults, e);
+	text_body_release(w, &b);
+	free(chunk);
+	return rc;
+}
+
+/* --- any of them ------------------------------------------------------------------------ */
+
 static bool
 type_is(const char *content_type, const char *wanted)
 {
@@ -113,7 +208,8 @@ type_is(const char *content_type, const char *wanted)
 }
 
 enum err_code
-read_form(struct worker *w, struct request *r, struct form *form,
+read_form(struct worker *w, struct request *r,
+    const struct form_shape *shape, struct form *form, struct faults *faults,
     struct err *e)
 {
 	enum err_code rc;
@@ -123,11 +219,13 @@ read_form(struct worker *w, struct request *r, struct form *form,
 		return rc;
 	if (type_is(r->content_type, "multipart/form-data"))
 		return read_multipart(w, r, form, e);
+	if (type_is(r->content_type, "application/json"))
+		return read_json(w, r, shape, form, faults, e);
 	/* An empty body without a type is an empty form: its fields are
 	 * missing, which says more than a complaint about the type. */
 	if (type_is(r->content_type, "application/x-www-form-urlencoded") ||
 	    (*r->content_type == '\0' && r->content_length <= 0))
 		return read_urlencoded(r, form, e);
-	return err_set(e, ERR_TYPE, "send the form as multipart/form-data or "
-	    "application/x-www-form-urlencoded");
+	return err_set(e, ERR_TYPE, "send the form as multipart/form-data, "
+	    "application/x-www-form-urlencoded or application/json");
 }

@@ -49,11 +49,10 @@ page_run_create(struct worker *w, struct request *r, struct response *res,
 	faults_init(&faults);
 	rc = check_key(r, e);
 	if (rc == ERR_OK)
-		rc = read_form(w, r, &form, e);
-	if (rc != ERR_OK)
-		goto out;
-	rc = run_form_check(w->svc->conf, &form, &request, &faults, e);
-	if (faults_any(&faults)) {
+		rc = read_form(w, r, &run_form_shape, &form, &faults, e);
+	if (rc == ERR_OK)
+		rc = run_form_check(w->svc->conf, &form, &request, &faults, e);
+	if ((rc == ERR_TYPE || rc == ERR_INVALID) && faults_any(&faults)) {
 		response_faults(res, &faults);
 		rc = ERR_OK;
 		goto out;

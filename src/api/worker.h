@@ -86,9 +86,14 @@ handler page_root, page_health, page_ready, page_executor_stats, page_status,
 /* prometheus.c */
 handler page_metrics;
 
-/* bodies.c: the body of a POST as a form. ERR_INVALID, ERR_TYPE (neither shape),
- * ERR_TOO_LARGE, ERR_FULL, ERR_SYSTEM. */
-enum err_code read_form(struct worker *w, struct request *r, struct form *form,
+/*
+ * bodies.c: the body of a POST as a form of that shape, whether it was sent as a
+ * form or as JSON; in JSON, values of the wrong kind go to faults and the form
+ * can be checked even so.  ERR_INVALID, ERR_TYPE (no shape that we read, or no
+ * JSON: then faults says so), ERR_TOO_LARGE, ERR_FULL, ERR_SYSTEM.
+ */
+enum err_code read_form(struct worker *w, struct request *r,
+    const struct form_shape *shape, struct form *form, struct faults *faults,
     struct err *e);
 
 #endif

@@ -2,10 +2,9 @@
  * The brand kit of a request: colours, voice and a logo that travels as base64
  * inside the JSON.
  *
- * Logos may be 50 MB, so the JSON never enters memory whole: a string-aware
- * scan copies it with every long string replaced by a mark, the small copy is
- * parsed, and the logo is decoded in pieces from where it lies (a field that
- * large is a mapped file) into a file of its own.
+ * Logos may be 50 MB, so the JSON never enters memory whole (compact.c): a
+ * small copy of it is parsed, and the logo is decoded in pieces from where it
+ * lies (a field that large is a mapped file) into a file of its own.
  *
  * Paths from a client never count: where a logo is kept is decided by us.
  */
@@ -13,30 +12,10 @@
 
 #include <unistd.h>
 
-#include "digest.h"
 #include "file.h"
 #include "xalloc.h"
 
-/* Longer than any text that is taken could be, were every character of it
- * written as two escapes: 32000 characters, the most a setting allows. */
-#define LONG_STRING_BYTES (32000 * 12 + 1)
-#define MAX_LONG_STRINGS 8
 #define MAX_KIT_BYTES (1024 * 1024)	/* of JSON without its long strings */
-#define LONG_MARK "@long:"
-#define DECODE_BYTES 49152
-
-struct span {
-	const char *p;
-	size_t len;
-	bool mapped;		/* part of a mapped file */
-};
-
-struct compact {
-	struct strbuf text;
-	bool mapped;		/* what is read is a mapped file */
-	struct span longs[MAX_LONG_STRINGS];
-	int n;
-};
 
 static const char *const roles[] = { "primary", "secondary", "accent",
 	"neutral_light", "neutral_dark" };
@@ -52,83 +31,11 @@ brand_kit_release(struct brand_kit *k, int uploads_dirfd)
 	memset(k, 0, sizeof(*k));
 }
 
-/* --- long strings out ----------------------------------------------------------- */
-
-/* The end of a string that begins behind its opening quote. */
-static const char *
-string_end(const struct compact *c, const char *begin, const char *end)
-{
-	const char *q = begin, *from, *stop;
-
-	do {
-		from = q;
-		stop = end - q > FORGET_BYTES ? q + FORGET_BYTES : end;
-		while (q < stop && *q != '"')
-			q += *q == '\\' && q + 1 < end ? 2 : 1;
-		if (c->mapped && q >= stop)
-			mapped_forget(from, q);
-	} while (q < end && *q != '"');
-	return q;
-}
-
-/* One string, p at its opening quote; returns what follows it. */
-static const char *
-compact_string(struct compact *c, const char *p, const char *end)
-{
-	const char *begin = p + 1, *q = string_end(c, begin, end);
-
-	if ((size_t)(q - begin) < LONG_STRING_BYTES ||
-	    c->n == MAX_LONG_STRINGS) {
-		strbuf_add(&c->text, p, (size_t)(q - p));
-	} else {
-		strbuf_addf(&c->text, "\"" LONG_MARK "%d", c->n);
-		c->longs[c->n].p = begin;
-		c->longs[c->n].len = (size_t)(q - begin);
-		c->longs[c->n].mapped = c->mapped;
-		c->n++;
-	}
-	if (q < end) {
-		strbuf_addch(&c->text, '"');
-		q++;
-	}
-	return q;
-}
-
-static void
-compact_json(struct compact *c, const char *text, size_t len)
-{
-	const char *p = text, *end = text + len, *q;
-
-	while (p < end) {
-		if (*p == '"') {
-			p = compact_string(c, p, end);
-			continue;
-		}
-		q = memchr(p, '"', (size_t)(end - p));
-		if (q == NULL)
-			q = end;
-		strbuf_add(&c->text, p, (size_t)(q - p));
-		p = q;
-	}
-}
-
-/* Is s the mark of a long string, and of which? */
-static const struct span *
-marked(const struct compact *c, const char *s)
-{
-	int64_t n;
-
-	if (strncmp(s, LONG_MARK, strlen(LONG_MARK)) != 0 ||
-	    !parse_int(s + strlen(LONG_MARK), &n) || n < 0 || n >= c->n)
-		return NULL;
-	return &c->longs[n];
-}
-
 /* Longer than limit characters? NULL is not. */
 static bool
 is_too_long(const struct compact *c, const char *s, int limit)
 {
-	return s != NULL && (marked(c, s) != NULL ||
+	return s != NULL && (compact_marked(c, s) != NULL ||
 	    utf8_length(s, strlen(s)) > limit);
 }
 
@@ -285,105 +192,6 @@ read_colors(const struct compact *c, const struct json_object *kit,
 
 /* --- the logo ------------------------------------------------------------------- */
 
-/* What follows the comma of a data URI; a bare base64 text has none. */
-static struct span
-payload(struct span s)
-{
-	const char *comma;
-
-	if (s.len < 5 || strncmp(s.p, "data:", 5) != 0)
-		return s;
-	comma = memchr(s.p, ',', s.len);
-	if (comma == NULL) {
-		s.len = 0;
-		return s;
-	}
-	s.len -= (size_t)(comma + 1 - s.p);
-	s.p = comma + 1;
-	return s;
-}
-
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *p = strchr(digits, tolower((unsigned char)c));
-
-	return c != '\0' && p != NULL ? (int)(p - digits) : -1;
-}
-
-/*
- * The next character of a JSON string as it stands in its text: '+' and '/'
- * may be written as escapes, and line breaks can only be. Other escapes are
- * not base64: -1.
- */
-static int
-next_char(struct span s, size_t *at)
-{
-	char c = s.p[(*at)++];
-	int value = 0, digit, i;
-
-	if (c != '\\')
-		return (unsigned char)c;
-	if (*at == s.len)
-		return -1;
-	c = s.p[(*at)++];
-	switch (c) {
-	case '/':
-		return '/';
-	case 'n':
-	case 'r':
-	case 't':
-		return ' ';	/* white space, which base64 may have */
-	case 'u':
-		break;
-	default:
-		return -1;
-	}
-	for (i = 0; i < 4; i++) {
-		digit = *at < s.len ? hex_digit(s.p[(*at)++]) : -1;
-		if (digit < 0)
-			return -1;
-		value = value * 16 + digit;
-	}
-	return value < 0x80 ? value : -1;
-}
-
-/* Decode into fd; false when it is not base64 or too large. */
-static bool
-decode_to_fd(struct span s, int fd, enum err_code *rc, struct err *e)
-{
-	struct base64_decode_ctx ctx;
-	uint8_t bytes[BASE64_DECODE_LENGTH(DECODE_BYTES)];
-	char chunk[DECODE_BYTES];
-	int64_t total = 0;
-	size_t at = 0, from, n, got;
-	int c;
-
-	base64_decode_init(&ctx);
-	while (at < s.len) {
-		from = at;
-		for (n = 0; n < sizeof(chunk) && at < s.len; n++) {
-			c = next_char(s, &at);
-			if (c < 0)
-				return false;
-			chunk[n] = (char)c;
-		}
-		if (s.mapped)
-			mapped_forget(s.p + from, s.p + at);
-		got = sizeof(bytes);
-		if (!base64_decode_update(&ctx, &got, bytes, n, chunk))
-			return false;
-		total += (int64_t)got;
-		if (total > MAX_LOGO_BYTES)
-			return false;
-		*rc = file_write_all(fd, bytes, got, e);
-		if (*rc != ERR_OK)
-			return true;
-	}
-	return base64_decode_final(&ctx) && total > 0;
-}
-
 static enum err_code
 read_logo(const struct conf *conf, int dirfd, struct span s,
     struct brand_kit *k, struct err *e)
@@ -396,7 +204,7 @@ read_logo(const struct conf *conf, int dirfd, struct span s,
 	rc = upload_create(dirfd, &name, &fd, e);
 	if (rc != ERR_OK)
 		return rc;
-	if (!decode_to_fd(payload(s), fd, &rc, e))
+	if (!span_decode(s, MAX_LOGO_BYTES, fd, NULL, &rc, e))
 		k->warning = xstrdup("The logo could not be read and was left "
 		    "out: it is not base64 text, or has more than 50 MiB.");
 	if (rc != ERR_OK || k->warning != NULL)
@@ -499,7 +307,7 @@ find_logo(const struct compact *c, const struct json_object *in,
 
 	if (s == NULL || *s == '\0')
 		return false;
-	far = marked(c, s);
+	far = compact_marked(c, s);
 	if (far != NULL) {
 		*out = *far;
 		return true;
@@ -558,8 +366,7 @@ enum err_code
 brand_kit_read(const struct conf *conf, const struct form *f, bool want_logo,
     struct brand_kit *out, struct faults *faults, struct err *e)
 {
-	struct compact c = { STRBUF_INIT(MAX_KIT_BYTES), false,
-		{ { NULL, 0, false } }, 0 };
+	struct compact c;
 	struct field_view view = { NULL, 0, NULL };
 	struct brand_kit k = { NULL, NULL, NULL, NULL };
 	enum err_code rc;
@@ -571,11 +378,11 @@ brand_kit_read(const struct conf *conf, const struct form *f, bool want_logo,
 	}
 	if (rc != ERR_OK)
 		return rc;
-	c.mapped = view.map != NULL;
-	compact_json(&c, view.text, view.len);
+	compact_init(&c, MAX_KIT_BYTES, LONG_STRING_BYTES);
+	compact_json(&c, view.text, view.len, view.map != NULL);
 	rc = read_kit(conf, f, want_logo, &c, &k, faults, e);
 	field_view_release(&view);
-	strbuf_release(&c.text);
+	compact_release(&c);
 	if (rc != ERR_OK) {
 		brand_kit_release(&k, f->uploads_dirfd);
 		return rc;

@@ -158,7 +158,9 @@ void
 mapped_forget(const char *from, const char *to)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t first = ((uintptr_t)from + page - 1) & ~(page - 1);
+	/* Its first page may have been begun by the piece before this one,
+	 * which could not forget it. */
+	uintptr_t first = (uintptr_t)from & ~(page - 1);
 	uintptr_t last = (uintptr_t)to & ~(page - 1);
 
 	if (first < last)
@@ -239,12 +241,17 @@ faults_type(struct faults *f, const char *type, const char *where,
 {
 	struct json_object *fault = json_object_new_object();
 	struct json_object *loc = json_object_new_array();
+	size_t len = strcspn(field, "/");
 	va_list ap;
 
 	json_put_str(fault, "type", type);
 	json_object_array_add(loc, json_object_new_string(where));
 	if (*field != '\0')	/* else it is about the whole of where */
-		json_object_array_add(loc, json_object_new_string(field));
+		json_object_array_add(loc,
+		    json_object_new_string_len(field, (int)len));
+	if (field[len] == '/')
+		json_object_array_add(loc,
+		    json_object_new_string(field + len + 1));
 	json_put_obj(fault, "loc", loc);
 	va_start(ap, fmt);
 	put_format(fault, "msg", fmt, ap);

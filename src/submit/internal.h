@@ -40,6 +40,65 @@ size_t json_weight(const char *text, size_t len);
 void mapped_forget(const char *from, const char *to);
 #define FORGET_BYTES (1024 * 1024)	/* read before they are forgotten */
 
+/* --- compact.c ----------------------------------------------------------------- */
+
+/* Longer than any text that is taken could be, were every character of it
+ * written as two escapes: 32000 characters, the most a setting allows. */
+#define LONG_STRING_BYTES (32000 * 12 + 1)
+#define MAX_LONG_STRINGS 8
+#define LONG_MARK_MAX (ID_MAX + 8)
+
+struct span {
+	const char *p;
+	size_t len;
+	bool mapped;		/* part of a mapped file */
+};
+
+/* A JSON text with marks instead of its long strings. */
+struct compact {
+	struct strbuf text;
+	size_t long_bytes;	/* from which on a string is long */
+	char mark[LONG_MARK_MAX];	/* how one begins */
+	bool mapped;
+	struct span longs[MAX_LONG_STRINGS];	/* raw: escapes are as sent */
+	int n;
+};
+
+void compact_init(struct compact *c, size_t max_bytes, size_t long_bytes);
+void compact_release(struct compact *c);
+/* text must stay where it is as long as c is used. It may overflow c->text. */
+void compact_json(struct compact *c, const char *text, size_t len,
+    bool mapped);
+/* Is s the mark of a long string, and of which? NULL. */
+const struct span *compact_marked(const struct compact *c, const char *s);
+/* Write JSON text made of c's to fd with the long strings in their places. */
+enum err_code compact_expand(const struct compact *c, const char *text, int fd,
+    struct err *e);
+
+struct decoded {
+	int64_t size;
+	char sha256[65];
+};
+
+/*
+ * Decode base64, perhaps a data URI, into fd. False when it is something else,
+ * more than max_bytes, or (out NULL) nothing; *rc tells whether writing failed,
+ * and then the result means nothing.
+ */
+bool span_decode(struct span s, int64_t max_bytes, int fd,
+    struct decoded *out, enum err_code *rc, struct err *e);
+
+/* Write what a JSON string that holds s says to fd. False when it has an escape
+ * that is none; *rc as above. */
+bool span_unescape(struct span s, int fd, enum err_code *rc, struct err *e);
+
+/* --- json_form.c --------------------------------------------------------------- */
+
+/* form_from_json(), where tests can say which strings are long. */
+enum err_code json_form_fill(struct form *f, const struct form_shape *shape,
+    const char *text, size_t len, bool mapped, size_t long_bytes,
+    struct faults *faults, struct err *e);
+
 /* --- brand_kit.c -------------------------------------------------------------- */
 
 struct brand_kit {

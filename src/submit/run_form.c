@@ -129,17 +129,13 @@ check_texts(struct check *c)
 static void
 check_kinds(struct check *c)
 {
-	static const char *const others[] = { "platform_name", "mode",
-		"creativity_level", "num_variants", "task_type", "language",
-		"render_text", "apply_branding", "preset_id", "preset_type",
-		"template_overrides", "brand_kit", "unified_brief" };
 	const char *name;
-	size_t i;
+	int i;
 
-	for (i = 0; i < ARRAY_LEN(text_rules) + ARRAY_LEN(others); i++) {
-		name = i < ARRAY_LEN(others) ? others[i] :
-		    text_rules[i - ARRAY_LEN(others)].name;
-		if (form_get_file(c->form, name) != NULL)
+	for (i = 0; i < run_form_shape.n; i++) {
+		name = run_form_shape.fields[i].name;
+		if (run_form_shape.fields[i].kind != FIELD_FILE &&
+		    form_get_file(c->form, name) != NULL)
 			faults_type(c->faults, "string_type", "body", name,
 			    NULL, "%s must be sent as text, not as a file.",
 			    name);

@@ -2,6 +2,7 @@
 
 The life of its processes is in test_api_life.py.
 """
+import base64
 import concurrent.futures
 import hashlib
 import http.client
@@ -391,6 +392,10 @@ class Runs(Case):
     def test_bad_bodies(self):
         for ctype, body, status in (
                 ("application/json", b"{}", 422),
+                ("application/json", b"{", 422),
+                ("application/json", b"[]", 422),
+                ("application/json", b"{" + b" " * (3 * MIB) + b"}", 413),
+                ("application/json", b'{"prompt":"' + b"x" * MIB + b'"}', 422),
                 ("text/plain", b"x", 422),
                 ("multipart/form-data", b"--x--", 400),
                 ("multipart/form-data; boundary=x", b"", 400),
@@ -403,6 +408,48 @@ class Runs(Case):
                 self.refused(self.s.request(
                     "POST", "/api/v1/runs", body, {"Content-Type": ctype}),
                     status)
+        self.assertEqual(os.listdir(os.path.join(self.s.data, "uploads")), [])
+
+    def post_json(self, body, **headers):
+        return self.s.request("POST", "/api/v1/runs", json.dumps(body).encode(),
+                              dict(headers, **{
+                                  "Content-Type": "application/json"}))
+
+    def test_json_bodies(self):
+        data, logo = png(2 * MIB), png(3 * MIB)
+        body = {"platform_name": PLATFORM, "num_variants": 2,
+                "render_text": True, "prompt": "tärt",
+                "apply_branding": True,
+                "brand_kit": {"brand_voice_description": "warm",
+                              "logo_file_base64": "data:image/png;base64," +
+                              base64.b64encode(logo).decode()},
+                "image_file": {"filename": "../ä.png", "data":
+                               base64.b64encode(data).decode()}}
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        answer = self.post_json(body, **key)
+        self.assertEqual(answer.status, 200, answer)
+        again = self.post_json(body, **key)
+        self.assertEqual((again.status, again.body), (200, answer.body))
+        detail = self.s.run(answer.json["id"])
+        self.assertEqual(
+            (detail["prompt"], detail["render_text"], detail["num_variants"],
+             detail["brand_kit"]["brand_voice_description"]),
+            ("tärt", True, 2, "warm"))
+        for name, want in (("input_" + detail["image_filename"], data),
+                           ("logo.png", logo)):
+            with open(self.stored(answer, name), "rb") as f:
+                self.assertEqual(f.read(), want)
+        # A kit as text, as a page that has a form in mind would send it.
+        body["brand_kit"] = json.dumps(body["brand_kit"])
+        answer = self.post_json(body)
+        self.assertEqual(answer.status, 200, answer)
+        with open(self.stored(answer, "logo.png"), "rb") as f:
+            self.assertEqual(f.read(), logo)
+        body["num_variants"] = []
+        answer = self.post_json(body)
+        self.refused(answer, 422)
+        self.assertEqual([d["loc"] for d in answer.json["detail"]],
+                         [["body", "num_variants"]])
         self.assertEqual(os.listdir(os.path.join(self.s.data, "uploads")), [])
 
     def test_a_body_in_chunks(self):
@@ -447,7 +494,6 @@ class Runs(Case):
         self.assertEqual(os.listdir(os.path.join(self.s.data, "uploads")), [])
 
     def test_a_logo_inside_the_brand_kit(self):
-        import base64
         logo = png(3 * MIB)
         kit = {"colors": [{"hex": "#fff", "role": "accent"}],
                "logo_file_base64": "data:image/png;base64," +
@@ -625,7 +671,20 @@ class Figures(Case):
             return int(re.search(field + r":\s+(\d+)", f.read()).group(1)) * 1024
 
     def test_a_large_upload_does_not_grow_a_worker(self):
-        data = png(20 * MIB)
+        self.peak_of("form", 20 * MIB, lambda data: self.post(
+            files=[("image_file", "x.png", "image/png", data)]))
+
+    def test_a_large_picture_in_json_does_not_either(self):
+        # Of 47 MiB, nearly all that a body has room for.
+        self.peak_of("JSON", 47 * MIB, lambda data: self.s.request(
+            "POST", "/api/v1/runs", json.dumps({
+                "platform_name": PLATFORM, "image_file": {
+                    "filename": "x.png",
+                    "data": base64.b64encode(data).decode()}}).encode(),
+            {"Content-Type": "application/json"}))
+
+    def peak_of(self, kind, size, post):
+        data = png(size)
         pids = [w["pid"] for w in self.workers()]
         self.assertEqual(len(pids), 2)
         self.post(files=[("image_file", "x.png", "image/png", png(100))])
@@ -635,8 +694,7 @@ class Figures(Case):
                 f.write("5")        # the peak counts from now on
             before[pid] = self.memory(pid, "VmRSS")
         for _ in range(4):
-            answer = self.post(files=[("image_file", "x.png", "image/png",
-                                       data)])
+            answer = post(data)
             self.assertEqual(answer.status, 200)
         with open(os.path.join(self.s.data, "runs", answer.json["id"],
                                "input_x.png"), "rb") as f:
@@ -644,8 +702,8 @@ class Figures(Case):
                              hashlib.sha256(data).digest())
         for pid in pids:
             peak = self.memory(pid, "VmHWM")
-            print("worker RSS %.1f MB, peak during 20 MB uploads %.1f MB" % (
-                before[pid] / 1e6, peak / 1e6))
+            print("worker RSS %.1f MB, peak during %d MB as %s %.1f MB" % (
+                before[pid] / 1e6, size // MIB, kind, peak / 1e6))
             self.assertLess(peak - before[pid], 4 * MIB)
 
     def test_executors_stay_the_same_over_1000_requests(self):

@@ -9,8 +9,10 @@ page made from the document and the shell lines in it in test_docs.py; whether t
 document itself is sound and agrees with the specification, in
 test_openapi_document.py.
 """
+import base64
 import concurrent.futures
 import fcntl
+import json
 import os
 import re
 import signal
@@ -343,6 +345,40 @@ def _(w, op):
          ("mode", "custom_mode")],
         [("image_file", "a b.png", "text/plain", png_of(100))])
     return w.ask(op, body=body, headers={"Content-Type": kind})
+
+
+JSON_BODY = {"Content-Type": "application/json"}
+
+
+def sent_as_json(w, op, body):
+    return w.ask(op, body=json.dumps(body).encode(), headers=JSON_BODY)
+
+
+@case("createRun", 200)
+def _(w, op):
+    return sent_as_json(w, op, {
+        "platform_name": PLATFORM, "prompt": "tart", "num_variants": 1,
+        "render_text": False, "task_type": None, "unknown": [1, {}],
+        "brand_kit": {"colors": [{"hex": "#fff", "role": "primary"}]},
+        "template_overrides": {"a": 1}, "image_file": {
+            "filename": "x.png",
+            "data": base64.b64encode(png_of(100)).decode()}})
+
+
+@case("createRun", 400)
+def _(w, op):
+    return sent_as_json(w, op, {"platform_name": "Nowhere"})
+
+
+@case("createRun", 413)
+def _(w, op):
+    return sent_as_json(w, op, {"platform_name": [1] * 5000})
+
+
+for _body in ([], {"platform_name": 1}, {"image_file": {"data": "?"}},
+              {"platform_name": PLATFORM, "prompt": 5, "num_variants": "x"}):
+    case("createRun", 422)(lambda w, op, b=_body: sent_as_json(w, op, b))
+case("createRun", 422)(lambda w, op: w.ask(op, body=b"{", headers=JSON_BODY))
 
 
 def form(w, op, **fields):

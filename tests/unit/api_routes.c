@@ -7,12 +7,14 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "digest.h"
 #include "xalloc.h"
 
 #define TYPE "CONTENT_TYPE=multipart/form-data; boundary=AaB"
 #define PART(name, value) "--AaB\r\nContent-Disposition: form-data; name=\"" \
 	name "\"\r\n\r\n" value "\r\n"
 #define END "--AaB--\r\n"
+#define JSON "CONTENT_TYPE=application/json; charset=utf-8"
 #define ORIGIN "HTTP_ORIGIN=http://localhost:3000"
 
 /* --- paths and methods ------------------------------------------------------------- */
@@ -305,8 +307,18 @@ static const struct {
 } bodies[] = {
 	{ "no type", "CONTENT_TYPE=", "platform_name=x", 15, false, 422,
 	  "multipart/form-data" },
-	{ "JSON", "CONTENT_TYPE=application/json", "{}", 2, false, 422,
-	  "multipart/form-data" },
+	{ "another type", "CONTENT_TYPE=text/json", "{}", 2, false, 422,
+	  "application/json" },
+	{ "JSON without anything", JSON, "{}", 2, false, 422,
+	  "platform_name" },
+	{ "an empty JSON body", JSON, "", 0, false, 422, "json_invalid" },
+	{ "no JSON", JSON, "{\"a\":", 5, false, 422, "json_invalid" },
+	{ "JSON that is cut off", JSON, "{}", 3, false, 400, "complete" },
+	{ "a JSON list", JSON, "[]", 2, false, 422, "dict_type" },
+	{ "JSON told to be too large", JSON, "", 64 * 1024 * 1024 + 1, false,
+	  413, "larger" },
+	{ "faults of both kinds", JSON, "{\"prompt\":[],\"num_variants\":"
+	  "\"x\"}", -1, false, 422, "string_type" },
 	{ "a type that only begins well", "CONTENT_TYPE=multipart/form-datax",
 	  "--AaB--", 7, false, 422, "multipart/form-data" },
 	{ "nothing at all", "CONTENT_TYPE=", "", 0, false, 422,
@@ -396,6 +408,35 @@ START_TEST(a_picture_arrives_in_the_directory_of_the_run)
 }
 END_TEST
 
+/* In memory, or long enough to be in a file on its way. */
+START_TEST(a_json_body_is_a_form_like_any_other)
+{
+	struct strbuf body = STRBUF_INIT(8 * 1024 * 1024);
+	struct body b = { NULL, 0, 0, 65536, false };
+	uint8_t png[PNG_BYTES];
+	char path[PATH_MAX];
+	int i;
+
+	make_png(png, 10, 10);
+	strbuf_addstr(&body, "{\"platform_name\":\"" SQUARE "\","
+	    "\"image_file\":{\"filename\":\"../x.png\",\"data\":\"");
+	base64_add(&body, png, sizeof(png));
+	/* White space, which base64 may have. */
+	for (i = 0; _i == 1 && i < 400000; i++)
+		strbuf_addstr(&body, "  \\n ");
+	strbuf_addstr(&body, "\"},\"brand_kit\":{\"colors\":[]}}");
+	b.text = body.buf;
+	b.len = body.len;
+	ask_with(&b, "POST /api/v1/runs", JSON, NULL);
+	ck_assert_msg(got.status == 200, "%s", got.body.buf);
+	snprintf(path, sizeof(path), "%s/%s/input_x.png", svc.runs_dir,
+	    member("id"));
+	ck_assert_int_eq(access(path, R_OK), 0);
+	ck_assert_int_eq(unit_count("data/uploads"), 0);
+	strbuf_release(&body);
+}
+END_TEST
+
 START_TEST(a_repeated_key_gets_the_first_answer)
 {
 	static const char text[] = "prompt=tart&platform_name="
@@ -462,6 +503,7 @@ api_routes_case(void)
 	add_rows(t, a_bad_body_is_refused_and_nothing_is_kept, bodies);
 	tcase_add_test(t, a_body_of_unknown_length_is_cut_at_the_limit);
 	tcase_add_test(t, a_picture_arrives_in_the_directory_of_the_run);
+	tcase_add_loop_test(t, a_json_body_is_a_form_like_any_other, 0, 2);
 	tcase_add_test(t, a_repeated_key_gets_the_first_answer);
 	tcase_add_test(t, a_full_queue_is_503_with_retry_after);
 	return t;

@@ -9,6 +9,7 @@ main(void)
 	int failed;
 
 	suite_add_tcase(s, submit_form_case());
+	suite_add_tcase(s, submit_json_case());
 	suite_add_tcase(s, submit_brief_case());
 	suite_add_tcase(s, submit_kit_case());
 	suite_add_tcase(s, submit_store_case());

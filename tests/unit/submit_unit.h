@@ -58,6 +58,7 @@ void request_free(struct run_request *r);
 const char *at(const struct json_object *o, const char *path);
 
 TCase *submit_form_case(void);
+TCase *submit_json_case(void);
 TCase *submit_brief_case(void);
 TCase *submit_kit_case(void);
 TCase *submit_store_case(void);
