@@ -60,12 +60,14 @@ int cmd_show(struct ctl *c);
 int cmd_watch(struct ctl *c);
 int cmd_cancel(struct ctl *c);
 int cmd_delete(struct ctl *c);
+int cmd_verify(struct ctl *c);
 int cmd_calls(struct ctl *c);
 int cmd_prompt(struct ctl *c);
 int cmd_queue(struct ctl *c);
 
 extern const struct ctl_option submit_options[];
 extern const struct ctl_option list_options[];
+extern const struct ctl_option verify_options[];
 extern const struct ctl_option prompt_options[];
 
 /* Follow a run's events from after on until it has ended; the exit status says

@@ -17,7 +17,6 @@
  */
 #include "doctor.h"
 
-#include <stdarg.h>
 #include <strings.h>
 #include <sys/stat.h>
 
@@ -28,105 +27,7 @@
 #include "yaml.h"
 
 #define MAX_MESSAGE_BYTES 4096
-#define INDENT "     "		/* faults, beneath their check */
 #define ENV_FILE_NAME "churns.env"
-
-/* --- the report ----------------------------------------------------------- */
-
-static const char *const level_words[LEVEL__COUNT] = {
-	[LEVEL_OK] = "ok", [LEVEL_WARN] = "warn", [LEVEL_FAIL] = "FAIL",
-};
-static const enum colour level_colours[LEVEL__COUNT] = {
-	[LEVEL_OK] = COLOUR_GOOD, [LEVEL_WARN] = COLOUR_DOUBT,
-	[LEVEL_FAIL] = COLOUR_BAD,
-};
-
-void
-report_add(struct report *r, enum level level, const char *what,
-    const char *fmt, ...)
-{
-	struct strbuf text = STRBUF_INIT(MAX_MESSAGE_BYTES);
-	struct json_object *o = json_object_new_object();
-	va_list ap;
-
-	va_start(ap, fmt);
-	strbuf_vaddf(&text, fmt, ap);
-	va_end(ap);
-	json_put_int(o, "level", level);
-	json_put_str(o, "what", what);
-	json_put_str(o, "message", text.buf);
-	json_put_obj(o, "faults", json_object_new_array());
-	json_object_array_add(r->checks, o);
-	r->count[level]++;
-	strbuf_release(&text);
-}
-
-void
-report_faults(struct report *r, const char *lines)
-{
-	struct json_object *last, *faults;
-	size_t len;
-
-	last = json_object_array_get_idx(r->checks, json_len(r->checks) - 1);
-	faults = json_get_arr(last, "faults");
-	for (; *lines != '\0'; lines += len + (lines[len] == '\n')) {
-		len = strcspn(lines, "\n");
-		json_object_array_add(faults,
-		    json_object_new_string_len(lines, (int)len));
-	}
-}
-
-static void
-print_check(const struct json_object *o)
-{
-	int64_t level = json_get_int(o, "level", LEVEL_FAIL);
-	const struct json_object *faults = json_get_arr(o, "faults");
-	enum colour colour = level_colours[level];
-	size_t i;
-
-	printf("%s%-4s%s %s: ", colour_on(colour), level_words[level],
-	    colour_off(colour), json_get_str(o, "what"));
-	print_plain(json_get_str(o, "message"));
-	putchar('\n');
-	for (i = 0; i < json_len(faults); i++) {
-		fputs(INDENT, stdout);
-		print_plain(json_object_get_string(
-		    json_object_array_get_idx(faults, i)));
-		putchar('\n');
-	}
-}
-
-static void
-print_closing(const struct report *r)
-{
-	int fails = r->count[LEVEL_FAIL], warns = r->count[LEVEL_WARN];
-
-	if (fails > 0)
-		printf("%d of %zu checks failed", fails,
-		    json_len(r->checks));
-	else
-		printf("Nothing stops the programs");
-	if (warns > 0)
-		printf(", %d %s", warns, warns == 1 ? "warning" : "warnings");
-	puts(".");
-}
-
-static void
-print_report_json(const struct report *r)
-{
-	struct json_object *o = json_object_new_object(), *check;
-	size_t i;
-
-	for (i = 0; i < json_len(r->checks); i++) {
-		check = json_object_array_get_idx(r->checks, i);
-		json_put_str(check, "level",
-		    level_words[json_get_int(check, "level", LEVEL_FAIL)]);
-	}
-	json_put_bool(o, "ok", r->count[LEVEL_FAIL] == 0);
-	json_put_int(o, "warnings", r->count[LEVEL_WARN]);
-	json_put_obj(o, "checks", json_object_get(r->checks));
-	print_json(o);
-}
 
 /* --- the configuration ---------------------------------------------------- */
 
@@ -371,11 +272,11 @@ exit_status(const struct report *r)
 int
 cmd_doctor(struct ctl *c)
 {
-	struct report r = { json_object_new_array(), { 0 }, false };
 	const struct conf *conf;
+	struct report r;
 	int status;
-	size_t i;
 
+	report_init(&r);
 	check_configuration(&r, c);
 	conf = c->service.conf;
 	if (conf != NULL) {
@@ -387,13 +288,8 @@ cmd_doctor(struct ctl *c)
 		report_add(&r, LEVEL_WARN, "everything else",
 		    "is looked at once the configuration has no faults");
 	}
-	for (i = 0; i < json_len(r.checks) && !c->json; i++)
-		print_check(json_object_array_get_idx(r.checks, i));
-	if (c->json)
-		print_report_json(&r);
-	else
-		print_closing(&r);
+	report_print(c, &r, "Nothing stops the programs");
 	status = exit_status(&r);
-	json_object_put(r.checks);
+	report_release(&r);
 	return status;
 }

@@ -63,6 +63,8 @@ static const struct command commands[] = {
 	  prompt_options, true, false, cmd_prompt },
 	{ "queue", NULL, "show how many runs wait and are executed",
 	  NULL, true, false, cmd_queue },
+	{ "verify", NULL, "do rows and files agree; say what to do if not",
+	  verify_options, true, false, cmd_verify },
 };
 
 static const struct ctl_option common_options[N_COMMON] = {

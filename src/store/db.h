@@ -160,6 +160,11 @@ enum err_code db_make_concurrent(struct db *db, struct err *e);
 /* Run several statements, separated by semicolons. */
 enum err_code db_script(struct db *db, const char *sql, struct err *e);
 
+/* Look at every page, index and reference; tell() gets a line for each damage,
+ * at most max of them. */
+enum err_code db_check_integrity(struct db *db, int max,
+    void (*tell)(void *arg, const char *what), void *arg, struct err *e);
+
 /* ERR_SYSTEM when a row refers to one that is not there. */
 enum err_code db_check_references(struct db *db, struct err *e);
 

@@ -10,6 +10,7 @@
  *   submit.c run.c list.c delete.c job.c end.c stage.c ledger.c event.c
  *   process.c derived.c refinement.c caption.c budget.c spend.c
  *                  the statements, by what they are about
+ *   verify.c       whether the rows are what they should be, and mending them
  *
  * A unit is a function that runs in the writer thread, inside a transaction,
  * between a savepoint and its release.  It does no I/O besides SQL, and it may

@@ -606,6 +606,55 @@ db_script(struct db *db, const char *sql, struct err *e)
 	return ERR_OK;
 }
 
+/* *n: how many more may be told. */
+static enum err_code
+tell_references(struct db *db, int *n,
+    void (*tell)(void *arg, const char *what), void *arg, struct err *e)
+{
+	static const char sql[] = "PRAGMA foreign_key_check";
+	struct db_rows *r = NULL;
+	char text[200];
+	enum err_code rc;
+	bool more = true;
+
+	rc = db_query(db, sql, DB_NONE, &r, e);
+	while (rc == ERR_OK && *n > 0) {
+		rc = db_next(r, &more, e);
+		if (rc != ERR_OK || !more)
+			break;
+		snprintf(text, sizeof(text), "row %lld of table %s refers to "
+		    "one in %s that is not there", (long long)db_int(r, 1),
+		    db_text(r, 0), db_text(r, 2));
+		tell(arg, text);
+		(*n)--;
+	}
+	db_done(r);
+	return rc;
+}
+
+enum err_code
+db_check_integrity(struct db *db, int max,
+    void (*tell)(void *arg, const char *what), void *arg, struct err *e)
+{
+	static const char sql[] = "PRAGMA integrity_check";
+	struct db_rows *r = NULL;
+	enum err_code rc;
+	bool more = true;
+
+	rc = db_query(db, sql, DB_NONE, &r, e);
+	while (rc == ERR_OK && max > 0) {
+		rc = db_next(r, &more, e);
+		if (rc != ERR_OK || !more)
+			break;
+		if (strcmp(db_text(r, 0), "ok") == 0)
+			continue;
+		tell(arg, db_text(r, 0));
+		max--;
+	}
+	db_done(r);
+	return rc == ERR_OK ? tell_references(db, &max, tell, arg, e) : rc;
+}
+
 enum err_code
 db_check_references(struct db *db, struct err *e)
 {

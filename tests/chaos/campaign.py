@@ -114,7 +114,8 @@ class Campaign:
             self.end_in_order("after the campaign")
             self.start_and_stop_once_more()
             self.check_processes()
-            return self.verdict()
+            violations = self.verdict()
+            return violations + self.verify()
         finally:
             self.parts.closing = True
             self.parts.thaw_all()
@@ -279,6 +280,24 @@ class Campaign:
             self.stack.data, self.journal.path, self.stack.sim_log,
             self.planned(), self.parts.ordered)
         return self.extra + audit.judge(self.world)
+
+    def verify(self):
+        """The product's own look at it finds the same, and mends it."""
+        found = []
+        for args, wanted in ((), self.world.orphans), (("--repair",), []), \
+                ((), []):
+            status, out, err = self.stack.ctl("verify", "--json", "--grace",
+                                              "0", *args)
+            checks = {c["what"]: c for c in json.loads(out or "{}").get(
+                "checks", [])}
+            orphans = [f[5:] for f in checks.get("files without rows", {}).get(
+                "faults", []) if f.startswith("runs/")]
+            if status != 0 or (len(wanted) < 20 and
+                               sorted(orphans) != sorted(wanted)):
+                found.append(audit.Violation(
+                    "verify_finds_the_same", None, "%s: status %d %s %s" % (
+                        args, status, out, err)))
+        return found
 
     def figures(self):
         w = self.world

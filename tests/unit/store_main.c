@@ -14,6 +14,7 @@ Suite *damage_suite(void);
 Suite *delete_suite(void);
 Suite *list_suite(void);
 Suite *power_suite(void);
+Suite *verify_suite(void);
 Suite *follow_suite(void);
 Suite *derived_suite(void);
 
@@ -35,6 +36,7 @@ main(void)
 	srunner_add_suite(sr, delete_suite());
 	srunner_add_suite(sr, list_suite());
 	srunner_add_suite(sr, power_suite());
+	srunner_add_suite(sr, verify_suite());
 	srunner_add_suite(sr, follow_suite());
 	srunner_add_suite(sr, derived_suite());
 	srunner_run_all(sr, CK_ENV);
