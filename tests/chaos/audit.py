@@ -41,6 +41,7 @@ class Run:
     def __init__(self, row):
         self.row = row
         self.id = row["id"]
+        self.deleted = row["deleted_ms"] > 0
         self.jobs, self.events, self.calls = [], [], []
         self.stages = {}        # job id -> rows
 
@@ -62,6 +63,10 @@ class World:
         self.pictures = 0
         self.named = collections.defaultdict(set)   # run -> its pictures
         self.unnamed = []           # pictures that no result names
+
+    def living(self):
+        """Runs that were not deleted; of those little is left to be judged."""
+        return [r for r in self.runs.values() if not r.deleted]
 
     def rows(self, sql, *args):
         return self.db.execute(sql, args).fetchall()
@@ -103,6 +108,9 @@ class World:
             found = re.search(r"\bop-\d+$", run.row["prompt"] or "")
             if found:
                 self.by_mark[found.group()].append(run)
+
+        self.asked_to_delete = {line["run"] for line in self.journal
+                                if line["what"] == "delete begins"}
 
     def load_sim(self, path):
         """Request id -> what churns-sim wrote down of it."""
@@ -147,6 +155,8 @@ def an_answered_post_has_its_run_and_job(w):
             if run is None:
                 yield a.get("id"), "answered (line %d), but no row" % a["n"]
                 continue
+            if run.deleted:
+                continue        # judged by another law
             if run not in w.by_mark[mark]:
                 yield run.id, "answered with the run of another request"
             for problem in unwhole(w, run):
@@ -196,7 +206,9 @@ def a_refused_post_left_nothing(w):
 @law
 def one_key_is_one_run(w):
     for mark, answers in w.posts.items():
-        ids = {a.get("id") for a in answers if a["status"] == 200}
+        # With the run goes what was kept for its key.
+        ids = {a.get("id") for a in answers
+               if a["status"] == 200} - w.asked_to_delete
         if len(ids) > 1:
             yield sorted(ids)[0], "%s was answered with %s" % (mark, ids)
 
@@ -217,6 +229,32 @@ def a_cancel_that_was_answered_holds(w):
             yield run.id, "cancelled, and nobody had asked for it"
 
 
+@law
+def what_is_deleted_stays_gone_and_nothing_else_is(w):
+    gone = {}
+    for line in w.journal:
+        if line["what"] == "delete" and line["status"] == 204:
+            gone[line["run"]] = line["n"]
+            run = w.runs.get(line["run"])
+            if run is None or not run.deleted:
+                yield line["run"], "deleted (line %d), and there" % line["n"]
+        if line["what"] in ("show", "events", "results", "file") and \
+                line["status"] == 200 and \
+                line["begun"] > gone.get(line.get("run"), 10 ** 9):
+            yield line["run"], "seen after it was deleted (line %d)" % \
+                line["n"]
+    for run in w.runs.values():
+        if not run.deleted:
+            continue
+        if run.id not in w.asked_to_delete:
+            yield run.id, "deleted, and nobody had asked for it"
+        if run.row["prompt"] or run.events or any(
+                c["answer"] for c in run.calls):
+            yield run.id, "deleted, and it has content"
+        if os.path.exists(w.run_dir(run.id)):
+            yield run.id, "deleted, and its files are there"
+
+
 # --- ends and events -------------------------------------------------------------
 
 @law
@@ -228,7 +266,7 @@ def every_job_has_ended_once(w):
         elif job["ended_ms"] == 0 or job["lease_holder"] is not None:
             yield job["run_id"], "job %s ended without a time, or with a " \
                 "lease" % job["id"]
-    for run in w.runs.values():
+    for run in w.living():
         ends = [e for e in run.events if e["type"] in ENDS]
         wanted = [j for j in run.jobs
                   if j["kind"] == "generation" and j["state"] in TERMINAL]
@@ -249,7 +287,7 @@ def events_are_gapless(w):
 
 @law
 def stages_are_told_in_order(w):
-    for run in w.runs.values():
+    for run in w.living():
         yield from ((run.id, text) for text in stage_faults(run))
 
 
@@ -289,7 +327,7 @@ def the_end_was_the_last_word(w):
 
 @law
 def run_job_and_event_agree(w):
-    for run in w.runs.values():
+    for run in w.living():
         status = run.row["status"]
         job = [j for j in run.jobs if j["kind"] == "generation"][-1:]
         ends = [e for e in run.events if e["type"] in ENDS]
@@ -329,6 +367,8 @@ def what_was_seen_stays(w):
                 state, run and run.row["status"])
     for run_id, lines in told.items():
         run = w.runs.get(run_id)
+        if run is not None and run.deleted:
+            continue
         now = []
         for e in run.events if run else ():
             data = json.loads(e["data"])
@@ -344,7 +384,8 @@ def what_was_seen_stays(w):
 def a_file_that_was_named_was_served(w):
     for line in w.journal:
         if line["what"] == "file" and line["by_api"] and \
-                line["status"] == 404:
+                line["status"] == 404 and \
+                line["run"] not in w.asked_to_delete:
             yield line["run"], "%s was named and is 404 (line %d)" % (
                 line["path"], line["n"])
 
@@ -447,9 +488,21 @@ def every_cent_is_a_sum_over_the_ledger(w):
                     yield run.id, "stage %s costs %d, the ledger says %d" % (
                         s["name"], s["cost_nano"], of)
     for c in w.calls:
-        if c["state"] == "ANSWERED" and c["cost_nano"] <= 0 and \
-                not c["simulated"]:
+        if c["state"] == "ANSWERED" and c["cost_nano"] <= 0:
             yield c["run_id"], "call %s was answered for nothing" % c["id"]
+
+
+@law
+def kept_sums_are_those_of_the_ledger_and_nothing_is_reserved(w):
+    spent = sum(c["cost_nano"] for c in w.calls)
+    doubt = sum(max(c["estimate_nano"] - c["cost_nano"], 0)
+                for c in w.calls if c["state"] == "UNKNOWN")
+    for table in ("spend_days", "spend_jobs"):
+        kept = w.rows("SELECT sum(calls), sum(cost_nano), sum(reserved_nano),"
+                      " sum(unknown_nano) FROM " + table)[0]
+        if tuple(x or 0 for x in kept) != (len(w.calls), spent, 0, doubt):
+            yield None, "%s has %s, the ledger %s" % (
+                table, tuple(kept), (len(w.calls), spent, 0, doubt))
 
 
 # --- files -------------------------------------------------------------------------
@@ -490,7 +543,7 @@ def png_fault(path):
 
 @law
 def every_picture_is_there_and_whole(w):
-    for run in w.runs.values():
+    for run in w.living():
         if run.row["status"] != "COMPLETED":
             continue
         path = os.path.join(w.run_dir(run.id), "pipeline_metadata.json")
@@ -560,9 +613,9 @@ def the_database_is_sound(w):
 @law
 def the_counters_count(w):
     real = collections.Counter(
-        (r.row["owner"], r.row["status"], r.row["mode"])
-        for r in w.runs.values())
-    kept = {(r["owner"], r["status"], r["mode"]): r["n"]
+        (r.row["owner"], r.row["status"], r.row["mode"],
+         r.row["platform_name"] or "") for r in w.living())
+    kept = {(r["owner"], r["status"], r["mode"], r["platform"]): r["n"]
             for r in w.rows("SELECT * FROM run_counts") if r["n"]}
     if dict(real) != kept:
         yield None, "run_counts says %s, there are %s" % (kept, dict(real))

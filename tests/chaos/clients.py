@@ -8,6 +8,7 @@ To add an action: a method of Client, and a row in ACTIONS.  available() may ask
 the server whether it knows the action at all, so that one harness serves
 versions with and without it.
 """
+import base64
 import http.client
 import itertools
 import json
@@ -16,11 +17,14 @@ import threading
 import time
 import uuid
 
+from follow import Refused, Stream
 from stack import PLATFORM, TERMINAL, multipart
 
 TIMEOUT_S = 15
 THINK_S = 0.35          # mean pause between actions
 MAX_OPEN = 30           # runs not known to have ended: then none is added
+FOLLOW_S = (1.0, 8.0)   # how long the events of a run are followed
+ENDS = ("run_complete", "run_error")
 REPEAT_PAUSE_S = (0.0, 0.5)
 
 FOODS = ["lemon tart", "oat flat white", "espresso martini", "rye loaf",
@@ -208,6 +212,25 @@ class Client(threading.Thread):
         self.post_once(op, mark, fields, True, key)
         twin.join()
 
+    def post_json(self):
+        """The other shape of a request, with its photo in it."""
+        if not self.may_post():
+            return
+        op = next(operations)
+        mark, fields = self.form(op)
+        key = "key-%s" % uuid.UUID(int=self.rng.getrandbits(128))
+        body = json.dumps(dict(
+            fields, num_variants=int(fields["num_variants"]), image_file={
+                "filename": "tart.jpg", "content_type": "image/jpeg",
+                "data": base64.b64encode(self.shared.photo).decode()}))
+        told = None
+        while told is None or not (told.final or self.stopping.is_set()):
+            told = self.ask(op, "post", "POST", "/api/v1/runs", body, {
+                "Content-Type": "application/json", "Idempotency-Key": key},
+                mark=mark, photo=True, key=key)
+            if told.status == 200 and told.json:
+                self.shared.add_run(told.json["id"])
+
     def post_nonsense(self):
         """Refused by the rules, or by the key of another request."""
         op = next(operations)
@@ -227,6 +250,14 @@ class Client(threading.Thread):
         if run_id:
             self.ask(next(operations), "cancel", "POST",
                      "/api/v1/runs/%s/cancel" % run_id, run=run_id)
+
+    def delete(self):
+        """It may have ended or not: then it is refused."""
+        run_id = self.shared.some_run(self.rng, False)
+        if run_id:
+            self.ask(next(operations), "delete", "DELETE",
+                     "/api/v1/runs/" + run_id, run=run_id)
+            self.shared.note_end(run_id)
 
     def show(self):
         """What a client sees of a run, for the audit to compare."""
@@ -259,6 +290,46 @@ class Client(threading.Thread):
                          e["data"].get("stage_name"), e["data"].get("status")]
                         for e in told.json["events"]])
 
+    def follow(self):
+        """Live, coming back after each interruption, as a browser does."""
+        run_id = self.shared.some_run(self.rng, True)
+        if not run_id:
+            return
+        op = next(operations)
+        journal = self.shared.journal
+        journal.write(self.name, "follow begins", op=op, run=run_id)
+        got, breaks = [], 0
+        end = time.monotonic() + self.rng.uniform(*FOLLOW_S)
+        while time.monotonic() < end and not self.stopping.is_set() and \
+                not (got and got[-1][1] in ENDS):
+            try:
+                self.hear(run_id, got, end)
+            except (OSError, ValueError, Refused) as e:
+                breaks += 1
+                journal.write(self.name, "follow breaks", op=op, run=run_id,
+                              error="%s: %s" % (type(e).__name__, e))
+                self.stopping.wait(0.2)
+        journal.write(self.name, "saw events", op=op, run=run_id, events=got,
+                      breaks=breaks)
+
+    def hear(self, run_id, got, end):
+        stack = self.shared.stack
+        with Stream(stack, run_id, after=None if got else 0,
+                    last_id=got[-1][0] if got else None, timeout=3,
+                    where=("127.0.0.1", stack.port)) as es:
+            while time.monotonic() < end and not self.stopping.is_set():
+                try:
+                    e = es.event(0.5)
+                except TimeoutError:
+                    continue
+                if e is None:
+                    return
+                m = e["message"]
+                if m.get("seq") is not None:
+                    got.append([m["seq"], m["type"],
+                                m["data"].get("stage_name"),
+                                m["data"].get("status")])
+
     def list(self):
         op = next(operations)
         told = self.ask(op, "list", "GET", "/api/v1/runs/?page_size=%d" %
@@ -287,6 +358,16 @@ def always(_stack):
     return True
 
 
+def knows(method, path, unless, **request):
+    """Available unless the server answers with that status."""
+    def ask(stack):
+        return stack.request(method, path, **request).status != unless
+    return ask
+
+
+UNKNOWN_RUN = "/api/v1/runs/7b0f5c1e-2f64-4b8e-9d55-0c9a2f3f1a11"
+
+
 # (method of Client, weight, available)
 ACTIONS = [
     ("post", 8, always),
@@ -294,10 +375,14 @@ ACTIONS = [
     ("post_keyed", 10, always),
     ("post_keyed_photo", 8, always),
     ("post_twins", 3, always),
+    ("post_json", 3, knows("POST", "/api/v1/runs", 415, body="{}", headers={
+        "Content-Type": "application/json"})),
     ("post_nonsense", 2, always),
     ("cancel", 7, always),
+    ("delete", 4, knows("DELETE", UNKNOWN_RUN, 405)),
     ("show", 16, always),
-    ("events", 10, always),
+    ("events", 8, always),
+    ("follow", 8, always),
     ("list", 8, always),
     ("look_at_results", 8, always),
 ]

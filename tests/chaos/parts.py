@@ -20,13 +20,7 @@ LOOK_S = 0.02
 FREEZE_S = (0.1, 7.0)
 
 # Names of Stack.start(), in the order in which they are started.
-PARTS = ["sim", "runner", "runner2", "api", "web"]
-
-
-def optional_parts(stack):
-    """Programs that exist only in later versions of the product."""
-    return ["push"] if os.path.exists(stack.program("churns-push")) and \
-        "push" in stack.known_parts() else []
+PARTS = ["sim", "runner", "runner2", "api", "push", "web"]
 
 
 def children(pid):
@@ -53,7 +47,7 @@ class Parts:
         self.journal = journal
         self.rng = random.Random("%s/restarts" % seed)
         self.lock = threading.RLock()
-        self.names = PARTS + optional_parts(stack)
+        self.names = list(PARTS)
         self.ordered = set()    # pids that we have killed or stopped
         self.sids = set()       # sessions of everything we ever started
         self.kills = {}         # name -> how many SIGKILLs
@@ -224,6 +218,16 @@ def kill_part(name):
     return hurt
 
 
+def kill_web(parts, _rng):
+    """The web server with all its processes: those of one whose master is
+    gone would keep its port."""
+    process = parts.alive("web")
+    if not process:
+        return 0
+    pids = children(process.pid)
+    return sum(parts.kill(pid, "web") for pid in [process.pid] + pids)
+
+
 def kill_worker(parts, rng):
     """One of churns-api's workers; its parent replaces it."""
     process = parts.alive("api")
@@ -256,9 +260,9 @@ def kill_runners(parts, rng):
 
 def kill_all(parts, rng):
     """As when the machine is reset, as far as processes can tell."""
-    killed = kill_api_whole(parts, rng)
+    killed = kill_api_whole(parts, rng) + kill_web(parts, rng)
     for name in parts.names:
-        if name != "api":
+        if name not in ("api", "web"):
             killed += kill_part(name)(parts, rng)
     return killed
 
@@ -355,7 +359,8 @@ HURTS = [
     ("kill a worker", 10, kill_worker),
     ("kill the API's parent", 5, kill_part("api")),
     ("kill the whole API", 5, kill_api_whole),
-    ("kill the web server", 4, kill_part("web")),
+    ("kill the web server", 4, kill_web),
+    ("kill push", 4, kill_part("push")),
     ("kill the provider", 5, kill_part("sim")),
     ("kill a picture helper", 4, kill_helper),
     ("kill everything", 3, kill_all),
@@ -365,21 +370,18 @@ HURTS = [
     ("freeze a worker", 6, freeze_worker),
     ("freeze the provider", 3, freeze_part("sim")),
     ("freeze the web server", 2, freeze_part("web")),
+    ("freeze push", 2, freeze_part("push")),
     ("restart a runner", 3, term_part("runner")),
     ("restart the API", 2, term_part("api")),
+    ("restart push", 1, term_part("push")),
     ("trouble at the provider", 14, trouble_provider),
 ]
-HURTS_OF_PUSH = [
-    ("kill push", 5, kill_part("push")),
-    ("freeze push", 3, freeze_part("push")),
-]
 
 
-def schedule(rng, gap_s, with_push=False):
+def schedule(rng, gap_s):
     """Endless: (seconds to wait, name, function, RNG of its own)."""
-    hurts = HURTS + (HURTS_OF_PUSH if with_push else [])
-    weights = [h[1] for h in hurts]
+    weights = [h[1] for h in HURTS]
     while True:
-        name, _, hurt = rng.choices(hurts, weights)[0]
+        name, _, hurt = rng.choices(HURTS, weights)[0]
         wait = min(rng.expovariate(1.0 / gap_s), 4 * gap_s)
         yield wait, name, hurt, random.Random(rng.random())

@@ -32,7 +32,8 @@ class Chaos(unittest.TestCase):
 
 # --- what the audit sees -----------------------------------------------------------
 
-ONE = "(SELECT id FROM runs WHERE status = 'COMPLETED' ORDER BY id LIMIT 1)"
+ONE = "(SELECT id FROM runs WHERE status = 'COMPLETED' " \
+    "AND deleted_ms = 0 ORDER BY id LIMIT 1)"
 ITS_JOB = "(SELECT id FROM jobs WHERE run_id = %s)" % ONE
 
 # (law that must be broken, what is done to the database)
@@ -92,6 +93,12 @@ ROWS = [
      "UPDATE runs SET cost_nano = cost_nano + 1 WHERE id = " + ONE),
     ("every_cent_is_a_sum_over_the_ledger",
      "UPDATE stages SET cost_nano = cost_nano + 1 WHERE name = 'strategy'"),
+    ("kept_sums_are_those_of_the_ledger_and_nothing_is_reserved",
+     "UPDATE spend_days SET cost_nano = cost_nano + 1"),
+    ("kept_sums_are_those_of_the_ledger_and_nothing_is_reserved",
+     "UPDATE spend_jobs SET reserved_nano = 7"),
+    ("what_is_deleted_stays_gone_and_nothing_else_is",
+     "UPDATE runs SET deleted_ms = 1 WHERE id = " + ONE),
     ("the_database_is_sound",
      "INSERT INTO lane_outputs (job_id, stage, variant, ok, started_ms, "
      "ended_ms) VALUES ('nobody', 's', 0, 1, 0, 0)"),
@@ -183,6 +190,9 @@ LINES = [
     ("what_was_seen_stays",
      lambda x: x["what"] == "saw events" and len(x["events"]) > 2,
      edit(events=[[1, "stage_update", "image_eval", "FAILED"]])),
+    ("what_is_deleted_stays_gone_and_nothing_else_is",
+     lambda x: x["what"] == "saw" and x["state"] == "COMPLETED",
+     edit(what="delete", status=204)),
     ("a_cancel_that_was_answered_holds",
      lambda x: x["what"] == "saw" and x["state"] == "COMPLETED",
      edit(what="cancel", status=200, message="The run was cancelled.")),
