@@ -392,7 +392,8 @@ class Config(Case):
             table = f.read().split("setting_rows[] = {")[1].split("\n};")[0]
         rows = re.findall(
             r'\{ "([a-z_.]+)", KIND_(\w+),\s*AT\(\w+\),\s*(.*?),\s*(\d+),\s*'
-            r'([\d* ]+),\s*(\w+),\s*("\w+"|NULL),\s*"', table, re.S)
+            r'([\d* ]+|MAX_\w+),\s*(\w+),\s*("\w+"|NULL),\s*"', table,
+            re.S)
         self.assertGreater(len(rows), 40)
         self.assertEqual(len(rows), table.count("AT("))
         self.assertEqual(sorted(items), sorted(r[0] for r in rows))
@@ -407,6 +408,14 @@ class Config(Case):
                     top *= int(factor)
                 self.assertIn("From %s to %d." % (low, top), item)
                 self.assertIn("Default: %s." % default.strip('"'), item)
+            elif kind == "MONEY":
+                self.assertRegex(item, "(?i)from %s to 1000000; 0 is no limit"
+                                 % low)
+                self.assertIn("Default: %s." % default.strip('"'), item)
+            elif kind == "NETS":
+                for net in default.strip('"').split(", "):
+                    self.assertRegex(item, r"Default:\n\.Li [^\n]*%s" %
+                                     re.escape(net))
             elif default.startswith('"') and kind != "CORS":
                 self.assertRegex(item, r"Default:\n\.(Cm|Pa) %s \." %
                                  re.escape(default.strip('"')))
