@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "conf.h"
+#include "deletion.h"
 #include "err.h"
 #include "json.h"
 #include "service.h"

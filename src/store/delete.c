@@ -2,10 +2,10 @@
  * Deleting a run that has ended.
  *
  * One unit takes away everything that was asked, answered or told: events,
- * stages, checkpoints, refinements, captions, kept answers, the run's own texts,
- * and the texts of its ledger rows.  What stays is what money is counted by: the ledger's figures,
- * the jobs they belong to, and the run itself as a row without content that no
- * query finds any more (deleted_ms).
+ * stages, checkpoints, refinements, captions, kept answers, the texts of the run
+ * and those of its ledger rows.  What stays is what money is counted by: the
+ * figures of the ledger, the jobs they belong to, and the run itself as a row
+ * without content that no query finds any more (deleted_ms).
  *
  * A new table or column with content of runs gets its line in forget[]; the
  * test that looks for a word in the whole database fails when it is missing.
@@ -13,11 +13,12 @@
  *   there --store_delete_run--> deleted --store_files_removed--> files_removed
  *
  * Between the two the run's files may still be on the disk; the row is how they
- * are found again after a crash.  An answer that is paid for and comes after the
- * deletion is booked without its content (ledger.c).
+ * are found again after a crash.  An answer that is paid for and comes after
+ * the deletion is booked without its content (ledger.c).
  */
 #include "internal.h"
 
+#include "deletion.h"
 #include "xalloc.h"
 
 #define MAX_DELETED_PAGE 100

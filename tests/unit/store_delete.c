@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "deletion.h"
 #include "file.h"
 #include "xalloc.h"
 

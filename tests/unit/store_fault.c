@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "deletion.h"
 #include "xalloc.h"
 
 Suite *fault_suite(void);

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "deletion.h"
 #include "xalloc.h"
 
 Suite *race_suite(void);
