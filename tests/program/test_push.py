@@ -1,5 +1,6 @@
 """churns-push: who follows a run sees all of it, once, in order, whatever
 happens to the connection or to any of the programs."""
+import datetime
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import unittest
 from follow import (ABNORMAL, BINARY, PING, TEXT, Refused, Socket, Stream,
                     dial, head_of, is_end, read_body, read_head,
                     where_push_is)
-from stack import Stack, free_port, wait_until
+from stack import SRC, WEB_SERVERS, Stack, free_port, wait_until
 
 STAGE_KEYS = ["stage_name", "stage_order", "status", "started_at",
               "completed_at", "duration_seconds", "message", "output_data",
@@ -748,6 +749,151 @@ class Restarts(Following):
         self.assertEqual(self.s.sql("select * from processes where "
                                     "role = 'push'"), [])
         self.s.start("push")
+
+
+class Through:
+    """The same through a web server, as people have it."""
+    env = {"CHURNS_PUSH_MAX_PER_ADDRESS": "12", "CHURNS_PUSH_PING_S": "2"}
+
+    def where(self):
+        return ("127.0.0.1", self.s.port)
+
+    def test_a_run_from_its_submission_to_its_end(self):
+        self.s.script(latency_ms=60)
+        run_id = self.s.submit(num_variants="2")["id"]
+        with self.follow(run_id, 0) as a, self.follow(run_id, 0) as b, \
+                self.stream(run_id, after=0) as es:
+            self.assertEqual(es.headers["content-type"], "text/event-stream")
+            got = a.until(is_end)
+            self.check_whole(got, run_id)
+            self.assertEqual(numbered(b.until(is_end)), numbered(got))
+            told = [e["message"] for e in es.until(is_end)]
+            self.assertEqual(numbered(told), numbered(got))
+
+    def test_what_happens_is_seen_when_it_happens(self):
+        """Nothing on the way holds a message back until there are more."""
+        self.s.script(latency_ms=700)
+        run_id = self.s.submit()["id"]
+        with self.follow(run_id, 0) as ws, self.stream(run_id, after=0) as es:
+            for _ in range(3):
+                m = ws.event()
+                seen = time.time()
+                told = next(e for e in self.s.events(run_id)
+                            if e["seq"] == m["seq"])
+                self.assertLess(seen - timestamp(told["timestamp"]), 0.5)
+                while es.event(0.5)["id"] != str(m["seq"]):
+                    pass
+
+    def test_a_cut_connection_goes_on_where_it_was(self):
+        run_id = self.finished_run()
+        events = self.s.events(run_id)
+        for k in (0, 1, len(events) // 2, len(events) - 1):
+            with self.follow(run_id, after=k) as ws, \
+                    self.stream(run_id, last_id=k) as es:
+                ws.message()
+                es.event()
+                for e in events[k:]:
+                    self.assertEqual(ws.event()["seq"], e["seq"])
+                    self.assertEqual(es.event()["id"], str(e["seq"]))
+
+    def test_a_client_may_send_pings_and_nonsense(self):
+        with self.follow(UNKNOWN) as ws:
+            ws.message()
+            ws.send_text("nonsense")
+            ws.send_frame(BINARY, b"\0\1")
+            ws.send_text('{"type":"ping"}')
+            self.assertEqual(ws.message(3)["type"], "ping")
+
+    def test_the_end_of_churns_push_is_1012(self):
+        with self.follow(UNKNOWN) as ws:
+            ws.message()
+            self.s.kill("push", signal.SIGTERM, wait=None)
+            self.assertIsNone(ws.event(5))
+            self.assertEqual(ws.closed, 1012)
+        self.assertEqual(self.s.processes.pop("push").wait(10), 0)
+        with self.assertRaises(Refused) as e:
+            self.follow(UNKNOWN)
+        self.assertIn(e.exception.status, (502, 503, 504))
+        self.s.start("push")
+        wait_until(self.is_back, 10, "churns-push behind the web server")
+
+    def is_back(self):
+        try:
+            with self.follow(UNKNOWN):
+                return True
+        except (Refused, OSError):
+            return False
+
+    def test_the_web_server_is_killed_in_the_middle(self):
+        self.s.script(latency_ms=150)
+        run_id = self.s.submit()["id"]
+        got = []
+        ws = self.follow(run_id, 0)
+        while not got or not is_end(got[-1]):
+            m = ws.event(20)
+            if m is None:
+                ws.cut()
+                wait_until(self.is_back, 15, "the web server")
+                ws = self.follow(run_id, got[-1]["seq"])
+                self.assertEqual(ws.message()["type"], "ping")
+                continue
+            got.append(m)
+            if len(got) == 4:
+                # Those who serve are children of the one that was started.
+                os.killpg(self.s.processes["web"].pid, signal.SIGKILL)
+                self.s.processes.pop("web").wait(10)
+                wait_until(lambda: not self.s.connects(self.s.port), 10,
+                           "its port to be free")
+                self.s.start("web")
+        ws.cut()
+        self.assertEqual([m["seq"] for m in got],
+                         list(range(1, len(got) + 1)))
+
+    def test_refusals_arrive_as_they_were_meant(self):
+        for path, headers, status in (
+                ("/api/v1/runs/%s/stream" % UNKNOWN, [], 404),
+                ("/api/v1/runs/%s/stream?after=x" % UNKNOWN, [], 422),
+                ("/api/v1/runs/%s/stream" % UNKNOWN,
+                 [("Origin", "https://evil.example")], 403)):
+            with self.assertRaises(Refused) as e:
+                self.stream(UNKNOWN, path=path, headers=headers)
+            self.assertEqual(e.exception.status, status, path)
+            self.assertTrue(json.loads(e.exception.body)["detail"])
+
+    def nobody_there(self, since_ms):
+        row = self.s.sql("select stats, heartbeat_ms from processes where "
+                         "role = 'push'")[0]
+        return row["heartbeat_ms"] > since_ms and \
+            json.loads(row["stats"])["connections"] == 0
+
+    def test_nobody_can_make_up_an_address(self):
+        # A web server may learn only from a sign of life that a reader left.
+        now = time.time() * 1000
+        wait_until(lambda: self.nobody_there(now), 15,
+                   "all of the other tests to be gone")
+        there = []
+        with self.assertRaises(Refused) as e:
+            for n in range(13):
+                there.append(self.follow(UNKNOWN, headers=[
+                    ("X-Forwarded-For", "192.0.2.%d" % n),
+                    ("X-Real-IP", "192.0.2.%d" % n)]))
+        self.assertEqual((e.exception.status, len(there)), (429, 12))
+        for ws in there:
+            ws.s.close()
+        wait_until(self.is_back, 5, "a place to be free again")
+
+
+def timestamp(text):
+    return datetime.datetime.fromisoformat(
+        text.replace("Z", "+00:00")).timestamp()
+
+
+for server in WEB_SERVERS:
+    name = "Through" + server.capitalize()
+    if not os.path.isdir(os.path.join(SRC, "deploy", server)):
+        continue
+    globals()[name] = type(name, (Through, Following), {
+        "options": {"web": server}, "__module__": __name__})
 
 
 class Crowd(unittest.TestCase):
