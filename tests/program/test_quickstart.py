@@ -11,7 +11,7 @@ import urllib.request
 
 from stack import BUILD, SRC, Stack, wait_until
 
-WEB_PROGRAMS = {"lighttpd": "lighttpd", "nginx": "nginx"}
+WEB_PROGRAMS = {"lighttpd": "lighttpd", "nginx": "nginx", "apache": "apache2"}
 QUICKSTART = os.path.join(SRC, "deploy/quickstart")
 
 
@@ -35,7 +35,7 @@ class Quickstart(unittest.TestCase):
         os.chmod(self.dir, 0o755)       # the web server is somebody else
         self.tmp = os.path.join(self.dir, "tmp")
         os.mkdir(self.tmp)
-        self.state = os.path.join(self.dir, "a & b|c's")
+        self.state = os.path.join(self.dir, "a & b's \u00e4")
         self.env = dict(os.environ, CHURNS_BUILD=BUILD, TMPDIR=self.tmp)
 
     def tearDown(self):
@@ -90,16 +90,20 @@ class Quickstart(unittest.TestCase):
                 return urllib.request.urlopen(base + path, timeout=5).status
             except OSError as e:
                 return getattr(e, "code", 0)
-        for path in ("/", "/health/ready", "/api/v1/runs/", "/sim/counters"):
+        run_id = re.search(r"(?m)^run (\S+) COMPLETED$", self.said()).group(1)
+        stream = "/api/v1/runs/%s/stream?after=0" % run_id
+        for path in ("/", "/health/ready", "/api/v1/runs/", "/sim/counters",
+                     "/docs", stream):
             self.assertEqual(status(path), 200, path)
         state = self.state
-        for name in ("churns-runner", web_program):
+        for name in ("churns-runner", "churns-push", web_program):
             before = {pid for pid, line in processes_of(state).items()
                       if name in line.split(" ")[0]}
             self.assertTrue(before, name)
             for pid in before:
                 os.kill(pid, signal.SIGKILL)
             wait_until(lambda: status("/health/ready") == 200 and
+                       status(stream) == 200 and
                        {pid for pid, line in processes_of(state).items()
                         if name in line.split(" ")[0]} - before, 20,
                        name + " to be back")

@@ -37,6 +37,13 @@ class Lines(unittest.TestResult):
         super().addFailure(test, err)
         self.tell("FAIL", test, self.failures[-1][1])
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            wrong = issubclass(err[0], test.failureException)
+            self.tell("FAIL" if wrong else "ERROR", subtest,
+                      (self.failures if wrong else self.errors)[-1][1])
+
     def addError(self, test, err):
         super().addError(test, err)
         self.tell("ERROR", test, self.errors[-1][1])

@@ -187,12 +187,14 @@ class Stack:
         shutil.copytree(os.path.join(SRC, "src/www"), www)
         cors = shutil.copy(os.path.join(SRC, "deploy/lighttpd/cors.lua"),
                            self.dir)
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        group = grp.getgrgid(os.getegid()).gr_name
         if os.geteuid() == 0:
-            group = grp.getgrnam(WEB_USER).gr_gid
-            os.chown(tmp, pwd.getpwnam(WEB_USER).pw_uid, group)
+            user = group = WEB_USER
+            shutil.chown(tmp, user, group)
             # What is made below belongs to the web server's group, too.
             for folder in (self.data, self.run_dir):
-                os.chown(folder, 0, group)
+                shutil.chown(folder, "root", group)
                 os.chmod(folder, 0o2750)
         made = subprocess.run(
             [os.path.join(SRC, "deploy/web-config"), "--alone", self.web,
@@ -200,8 +202,7 @@ class Stack:
              "SOCKET=" + os.path.join(self.run_dir, "api.sock"),
              "PUSH=" + os.path.join(self.run_dir, "push.sock"),
              "RUNS=" + os.path.join(self.data, "runs"),
-             "USER=" + (WEB_USER if os.geteuid() == 0 else
-                        pwd.getpwuid(os.geteuid()).pw_name),
+             "USER=" + user, "GROUP=" + group,
              "CORS=" + cors, "SIM_PORT=%d" % self.sim_port],
             stdout=subprocess.PIPE, check=True).stdout.decode("utf-8")
         if self.web_edit:
@@ -245,6 +246,8 @@ class Stack:
         self.logs[name] = path
         seen = len(self.log(name))
         environment = self.environment()
+        if name == "web":
+            environment["TMPDIR"] = os.path.join(self.dir, "web")
         environment.update(env or {})
         with open(path, "ab") as log:
             self.processes[name] = subprocess.Popen(
