@@ -129,7 +129,10 @@ class Walk(unittest.TestCase):
         self.assertEqual(s.wait(self.failed)["status"], "FAILED")
         s.script(60000)
         self.running = s.submit(prompt="slow", num_variants="1")["id"]
-        s.wait(self.running, status=("RUNNING",))
+        # It now waits for its first answer, and nothing of it changes any more.
+        wait_until(lambda: any(
+            e["data"]["stage_name"] == "strategy"
+            for e in s.events(self.running)), 20, "the first call")
         self.picture = s.results(self.done)["generated_images"][0]["image_path"]
 
     def url(self, op, query="", **values):
