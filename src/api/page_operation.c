@@ -189,7 +189,8 @@ content(struct page *p, struct json_object *types)
 		strbuf_addstr(p->out, "</p>\n");
 }
 
-/* Every schema's members once, then the examples of every media type. */
+/* Every schema's members once, those of the first as the caller wants them and
+ * of others folded; and the examples of every media type. */
 static void
 content_details(struct page *p, struct json_object *types,
     void (*members)(struct page *p, struct json_object *schema))
@@ -200,7 +201,7 @@ content_details(struct page *p, struct json_object *types,
 		(void)type;
 		schema = json_get_obj(media, "schema");
 		if (schema != NULL && !same_schema(schema, last))
-			members(p, schema);
+			(last == NULL ? members : folded_fields)(p, schema);
 		last = schema;
 		examples(p, media);
 	}
