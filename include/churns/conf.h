@@ -81,6 +81,7 @@ struct settings {
 	int api_threads;	/* accepting threads in each */
 	int api_max_rss_mb;	/* retire a worker above; 0: never */
 	int api_max_requests;	/* retire a worker after; 0: never */
+	int api_read_timeout_ms;	/* of silence in the middle of a request */
 	int64_t api_max_body_bytes;
 	int64_t max_upload_bytes;	/* one picture */
 	enum sendfile_mode api_sendfile;

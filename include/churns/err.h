@@ -29,6 +29,7 @@ enum err_code {
 	ERR_NOT_FOUND,	/* 404 */
 	ERR_CONFLICT,	/* somebody else changed it meanwhile: 409 */
 	ERR_TOO_LARGE,	/* a size limit: 413 */
+	ERR_SLOW,	/* the other end took too long to say it: 408 */
 	ERR_BUSY,	/* a lock or a queue was full too long: 503, retry */
 	ERR_FULL,	/* no space on disk: 503, retry */
 	ERR_LOST,	/* our lease ended; somebody else has the job */

@@ -33,6 +33,9 @@ read_some(struct request *r, char *chunk)
 static enum err_code
 body_ended(const struct request *r, int last, struct err *e)
 {
+	if (last == BODY_LATE)
+		return err_set(e, ERR_SLOW, "the body came too slowly: %lld "
+		    "bytes so far", (long long)r->body_bytes);
 	if (last < 0 || (r->content_length >= 0 &&
 	    r->body_bytes != r->content_length))
 		return err_set(e, ERR_INVALID, "the body ended after %lld "

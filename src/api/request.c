@@ -104,6 +104,20 @@ too_long:
 	    MAX_PATH_BYTES - 1);
 }
 
+static enum err_code
+check_size(char **envp, struct err *e)
+{
+	size_t total = 0;
+	int i;
+
+	for (i = 0; envp[i] != NULL; i++)
+		total += strlen(envp[i]);
+	if (total > MAX_VARIABLES_BYTES)
+		return err_set(e, ERR_INVALID, "the headers of the request "
+		    "have more than %d bytes", MAX_VARIABLES_BYTES);
+	return ERR_OK;
+}
+
 static void
 read_conditions(struct request *r, char **envp)
 {
@@ -154,6 +168,8 @@ request_init(struct request *r, char **envp, struct err *e)
 		snprintf(r->id, sizeof(r->id), "%s", made);
 	}
 	rc = read_path(r, envp, e);
+	if (rc == ERR_OK)
+		rc = check_size(envp, e);
 	if (rc != ERR_OK)
 		return rc;
 	if (strlen(r->query_text) > MAX_QUERY_BYTES)

@@ -17,6 +17,7 @@
 
 #define MAX_PATH_BYTES 2048
 #define MAX_QUERY_BYTES 8192
+#define MAX_VARIABLES_BYTES 65536	/* headers among them */
 #define MAX_PARAMS 2
 #define REQUEST_ID_MAX 65
 #define MAX_RESPONSE_BYTES (16 * 1024 * 1024)
@@ -27,8 +28,10 @@ enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE,
 
 const char *method_name(enum method m);	/* "GET"; "OTHER" */
 
-/* Pulls the next bytes of the body: how many, 0 at its end, -1 on failure. */
+/* Pulls the next bytes of the body: how many, 0 at its end, or a failure. */
 typedef int body_reader(void *arg, char *buf, int len);
+#define BODY_BROKEN (-1)	/* it ended before its end */
+#define BODY_LATE (-2)		/* it came too slowly to be awaited */
 
 struct request {
 	/* what the server said; strings live as long as the request */

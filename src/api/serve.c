@@ -18,28 +18,66 @@
 
 #define SEND_CHUNK 65536
 #define METHOD_SHOWN 16	/* bytes of a method in the log */
+#define MIN_BODY_RATE 4096	/* bytes a second, once its first time is over */
 
 /* --- writing an answer -------------------------------------------------------------- */
+
+/* A request on its way in and out. */
+struct exchange {
+	FCGX_Request *f;
+	struct seat *seat;
+	int64_t patience_ms;
+	int64_t began_ms, received;
+};
+
+/*
+ * What is silent for too long is cut off, and so is what comes so slowly that
+ * it might as well be: the time for all of a body grows with what has come.
+ */
+static int64_t
+body_due(const struct exchange *x)
+{
+	int64_t now = clock_mono_ms() + x->patience_ms;
+	int64_t all = x->began_ms + x->patience_ms +
+	    x->received * 1000 / MIN_BODY_RATE;
+
+	return now < all ? now : all;
+}
 
 static int
 read_piece(void *arg, char *buf, int len)
 {
-	FCGX_Request *f = arg;
-	int n = FCGX_GetStr(buf, len, f->in);
+	struct exchange *x = arg;
+	int n;
 
-	if (n == 0 && FCGX_GetError(f->in) != 0)
-		return -1;
+	seat_await(x->seat, false, body_due(x));
+	n = FCGX_GetStr(buf, len, x->f->in);
+	seat_rest(x->seat);
+	if (seat_is_shut(x->seat))
+		return BODY_LATE;
+	if (n == 0 && FCGX_GetError(x->f->in) != 0)
+		return BODY_BROKEN;
+	x->received += n;
 	return n;
 }
 
-static void
-put(FCGX_Request *f, const char *data, size_t len)
+/* False when the other end is gone. */
+static bool
+put(struct exchange *x, const char *data, size_t len)
 {
-	FCGX_PutStr(data, (int)len, f->out);
+	size_t n;
+
+	for (; len > 0; data += n, len -= n) {
+		n = len < SEND_CHUNK ? len : SEND_CHUNK;
+		seat_await(x->seat, true, clock_mono_ms() + x->patience_ms);
+		if (FCGX_PutStr(data, (int)n, x->f->out) != (int)n)
+			return false;
+	}
+	return true;
 }
 
 static int64_t
-put_file(FCGX_Request *f, const struct response *res)
+put_file(struct exchange *x, const struct response *res)
 {
 	char *chunk = xmalloc(SEND_CHUNK);
 	int64_t sent = 0, left;
@@ -50,9 +88,9 @@ put_file(FCGX_Request *f, const struct response *res)
 		n = pread(res->file_fd, chunk,
 		    left < SEND_CHUNK ? (size_t)left : SEND_CHUNK,
 		    res->file_offset + sent);
-		if (n <= 0)
-			break;	/* the web server sees a short answer */
-		put(f, chunk, (size_t)n);
+		/* After a short answer the web server sees that it is one. */
+		if (n <= 0 || !put(x, chunk, (size_t)n))
+			break;
 		sent += n;
 	}
 	free(chunk);
@@ -61,12 +99,11 @@ put_file(FCGX_Request *f, const struct response *res)
 
 /* Returns the bytes of the body. */
 static int64_t
-write_response(FCGX_Request *f, const struct request *r,
+write_response(struct exchange *x, const struct request *r,
     struct response *res)
 {
 	struct strbuf head = STRBUF_INIT(MAX_HEADER_BYTES + 1024);
 	bool has_body = res->status != 204 && res->status != 304;
-	int64_t bytes = 0;
 
 	strbuf_addf(&head, "Status: %d %s\r\n", res->status,
 	    http_reason(res->status));
@@ -77,15 +114,14 @@ write_response(FCGX_Request *f, const struct request *r,
 	else if (has_body)
 		strbuf_addf(&head, "Content-Length: %zu\r\n", res->body.len);
 	strbuf_addstr(&head, "\r\n");
-	put(f, head.buf, head.len);
+	put(x, head.buf, head.len);
 	strbuf_release(&head);
 	if (!has_body || r->method == METHOD_HEAD)
 		return 0;
 	if (res->file_fd >= 0)
-		return put_file(f, res);
-	put(f, res->body.buf, res->body.len);
-	bytes = (int64_t)res->body.len;
-	return bytes;
+		return put_file(x, res);
+	put(x, res->body.buf, res->body.len);
+	return (int64_t)res->body.len;
 }
 
 /* --- one request -------------------------------------------------------------------- */
@@ -118,8 +154,11 @@ wake_others(const struct worker *w, const struct request *r,
 }
 
 void
-serve(struct worker *w, struct FCGX_Request *f)
+serve(struct worker *w, struct seat *seat, struct FCGX_Request *f)
 {
+	struct exchange x = { .f = f, .seat = seat,
+		.patience_ms = w->svc->conf->settings.api_read_timeout_ms,
+		.began_ms = clock_mono_ms() };
 	int64_t began_us = clock_mono_us(), took_us, bytes;
 	struct response res;
 	struct request r;
@@ -137,10 +176,10 @@ serve(struct worker *w, struct FCGX_Request *f)
 		route_refuse(w, &r, &e, &res);
 	} else {
 		r.read_body = read_piece;
-		r.read_arg = f;
+		r.read_arg = &x;
 		route_request(w, &r, &res);
 	}
-	bytes = write_response(f, &r, &res);
+	bytes = write_response(&x, &r, &res);
 	took_us = clock_mono_us() - began_us;
 	/* Whoever has an answer finds it counted. */
 	metrics_request(w->metrics, r.route, res.status, took_us,
@@ -149,7 +188,10 @@ serve(struct worker *w, struct FCGX_Request *f)
 		worker_count_store(w);
 	/* The variables die with the request: copy what is logged first. */
 	snprintf(method, sizeof(method), "%s", r.method_name);
+	/* What is buffered goes out, and the other end closes. */
+	seat_await(seat, true, clock_mono_ms() + x.patience_ms);
 	FCGX_Finish_r(f);
+	seat_leave(seat);
 	log_request(&r, method, &res, bytes, took_us);
 	wake_others(w, &r, &res);
 	log_context(NULL);

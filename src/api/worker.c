@@ -5,7 +5,9 @@
  * Several threads, here and in sibling processes, wait for the same socket;
  * EPOLLEXCLUSIVE wakes few of them, and who comes too late gets -EAGAIN and
  * waits again.  Nothing interrupts a request in hand: libfcgi's reads end on
- * EINTR, so all signals are blocked and stopping is an event.
+ * EINTR, so all signals are blocked and stopping is an event.  Only a connection
+ * whose other end keeps a thread waiting for too long is shut (seat.h); the
+ * thread that supervises looks for them.
  *
  *   SERVING --stop pipe closed, or a limit reached--> STOPPING: threads finish
  *   what they have, at most STOP_PATIENCE_MS, or LEAVE_PATIENCE_MS when others
@@ -21,6 +23,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -35,10 +38,16 @@
 #define STOP_STEP_MS 20
 #define THREAD_STACK (512 * 1024)
 #define MALLOC_ARENAS 2
-#define MAX_THREADS 256
 #define ACCEPT_PAUSE_US 50000	/* after an accept that fails for lack of descriptors */
 #define MAX_LAST_REQUESTS 16	/* a thread takes when it is to stop */
 #define EXIT_FAILED 1
+
+/* A thread and its seat. */
+struct desk {
+	struct worker *w;
+	struct seat seat;
+	pthread_t thread;
+};
 
 /* --- accepting ------------------------------------------------------------------------ */
 
@@ -79,25 +88,58 @@ await_connection(const struct worker *w, int poller)
 	}
 }
 
+/*
+ * Accept a connection and read its variables: true with a request, false when
+ * there is none, with *failed when that was the system's fault.
+ *
+ * libfcgi can do both, but would wait without end for variables that do not
+ * come, in a place where nobody knows which connection it is.  So we accept, and
+ * hand it over the way it keeps one between requests itself: told that there is
+ * one, it does not accept.  It has no listening socket of its own, so that it
+ * cannot take another one when this one turns out to be no good.
+ */
+static bool
+take_request(struct worker *w, struct seat *seat, FCGX_Request *f,
+    bool *failed)
+{
+	int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	*failed = fd < 0 && errno != EAGAIN && errno != EINTR &&
+	    errno != ECONNABORTED;
+	if (fd < 0)
+		return false;
+	seat_take(seat, fd, clock_mono_ms() +
+	    w->svc->conf->settings.api_read_timeout_ms);
+	f->ipcFd = fd;
+	f->keepConnection = 1;
+	if (FCGX_Accept_r(f) == 0) {
+		seat_rest(seat);
+		return true;
+	}
+	seat_leave(seat);
+	return false;
+}
+
 static void *
 accept_loop(void *arg)
 {
-	struct worker *w = arg;
+	struct desk *desk = arg;
+	struct worker *w = desk->w;
+	bool failed = false;
 	FCGX_Request f;
-	int poller, rc, last;
+	int poller, last;
 
 	poller = make_poller(w);
-	if (poller < 0 || FCGX_InitRequest(&f, w->listen_fd,
-	    FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
+	if (poller < 0 || FCGX_InitRequest(&f, -1, FCGI_FAIL_ACCEPT_ON_INTR) !=
+	    0) {
 		log_error("accepting thread not started", "errno=%d", errno);
 		atomic_fetch_sub(&w->living, 1);
 		return NULL;
 	}
 	while (await_connection(w, poller)) {
-		rc = FCGX_Accept_r(&f);
-		if (rc == 0)
-			serve(w, &f);
-		else if (rc != -EAGAIN && rc != -EINTR)
+		if (take_request(w, &desk->seat, &f, &failed))
+			serve(w, &desk->seat, &f);
+		else if (failed)
 			usleep(ACCEPT_PAUSE_US);
 	}
 	/*
@@ -107,9 +149,9 @@ accept_loop(void *arg)
 	 */
 	close(poller);
 	for (last = 0; last < MAX_LAST_REQUESTS; last++) {
-		if (FCGX_Accept_r(&f) != 0)
+		if (!take_request(w, &desk->seat, &f, &failed))
 			break;
-		serve(w, &f);
+		serve(w, &desk->seat, &f);
 	}
 	FCGX_Free(&f, 1);
 	atomic_fetch_sub(&w->living, 1);
@@ -117,7 +159,7 @@ accept_loop(void *arg)
 }
 
 static int
-start_threads(struct worker *w, pthread_t *threads, int n)
+start_threads(struct worker *w, struct desk *desks, int n)
 {
 	pthread_attr_t attr;
 	int i;
@@ -125,9 +167,13 @@ start_threads(struct worker *w, pthread_t *threads, int n)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
 	for (i = 0; i < n; i++) {
+		desks[i].w = w;
+		seat_init(&desks[i].seat);
 		atomic_fetch_add(&w->living, 1);
-		if (pthread_create(&threads[i], &attr, accept_loop, w) != 0) {
+		if (pthread_create(&desks[i].thread, &attr, accept_loop,
+		    &desks[i]) != 0) {
 			atomic_fetch_sub(&w->living, 1);
+			seat_destroy(&desks[i].seat);
 			break;
 		}
 	}
@@ -189,9 +235,21 @@ should_retire(const struct worker *w)
 	return false;
 }
 
+static void
+watch_seats(struct desk *desks, int n)
+{
+	int64_t now = clock_mono_ms();
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (seat_check(&desks[i].seat, now))
+			log_warn("connection shut, its other end is too slow",
+			    "thread=%d", i);
+}
+
 /* Until it is time to end; returns how long that may take. */
 static int64_t
-supervise(struct worker *w, int stop_fd)
+supervise(struct worker *w, struct desk *desks, int n, int stop_fd)
 {
 	struct pollfd p = { stop_fd, POLLIN, 0 };
 	int64_t next_beat = 0, now;
@@ -207,6 +265,7 @@ supervise(struct worker *w, int stop_fd)
 		if (poll(&p, 1, PRESENCE_BEAT_MS / 4) > 0)
 			return read(stop_fd, &told, 1) == 1 ?
 			    LEAVE_PATIENCE_MS : STOP_PATIENCE_MS;
+		watch_seats(desks, n);
 		if (should_retire(w))
 			return LEAVE_PATIENCE_MS;
 	}
@@ -214,7 +273,8 @@ supervise(struct worker *w, int stop_fd)
 
 /* Everything in hand is answered, or patience ends. */
 static void
-finish_requests(struct worker *w, int64_t patience_ms)
+finish_requests(struct worker *w, struct desk *desks, int n,
+    int64_t patience_ms)
 {
 	int64_t end = clock_mono_ms() + patience_ms;
 	eventfd_t one = 1;
@@ -222,8 +282,10 @@ finish_requests(struct worker *w, int64_t patience_ms)
 	if (eventfd_write(w->stop_event, one) != 0)
 		log_error("stop event not written", "errno=%d", errno);
 	/* Threads, not requests: one may be reading what will become one. */
-	while (atomic_load(&w->living) > 0 && clock_mono_ms() < end)
+	while (atomic_load(&w->living) > 0 && clock_mono_ms() < end) {
 		usleep(STOP_STEP_MS * 1000);
+		watch_seats(desks, n);
+	}
 	if (atomic_load(&w->living) > 0)
 		log_warn("requests cut off", "count=%d",
 		    atomic_load(&w->living));
@@ -271,7 +333,7 @@ worker_run(struct site *site, int listen_fd, int stop_fd,
 		.listen_fd = listen_fd, .metrics = metrics,
 		.counted_lock = PTHREAD_MUTEX_INITIALIZER,
 		.uploads_dirfd = -1, .runs_dirfd = -1, .stop_event = -1 };
-	pthread_t threads[MAX_THREADS];
+	struct desk *desks = NULL;
 	struct err e = ERR_INIT;
 	int n, wanted = site->svc.conf->settings.api_threads;
 	bool idle;
@@ -284,11 +346,11 @@ worker_run(struct site *site, int listen_fd, int stop_fd,
 	}
 	presence_init(&w.presence, "api", clock_now_ms());
 	make_salt(&site->svc, w.tag_salt);
-	n = start_threads(&w, threads,
-	    wanted < MAX_THREADS ? wanted : MAX_THREADS);
+	desks = xcalloc((size_t)wanted, sizeof(*desks));
+	n = start_threads(&w, desks, wanted);
 	if (n == 0)
 		return EXIT_FAILED;
-	finish_requests(&w, supervise(&w, stop_fd));
+	finish_requests(&w, desks, n, supervise(&w, desks, n, stop_fd));
 	idle = atomic_load(&w.living) == 0;
 	if (store_delete_process(w.store, w.presence.id, &e) != ERR_OK)
 		log_warn("process row not removed, ignoring", "error=%s",
@@ -297,8 +359,11 @@ worker_run(struct site *site, int listen_fd, int stop_fd,
 	/* A thread that is still in a request may use all of this: then the
 	 * end of the process frees it. */
 	if (idle) {
-		for (i = 0; i < n; i++)
-			pthread_join(threads[i], NULL);
+		for (i = 0; i < n; i++) {
+			pthread_join(desks[i].thread, NULL);
+			seat_destroy(&desks[i].seat);
+		}
+		free(desks);
 		store_close(w.store);
 		close(w.uploads_dirfd);
 		close(w.runs_dirfd);

@@ -8,6 +8,7 @@
 #include "document.h"
 #include "metrics.h"
 #include "request.h"
+#include "seat.h"
 #include "service.h"
 #include "store.h"
 
@@ -56,8 +57,8 @@ struct route {
 
 struct FCGX_Request;
 
-/* serve.c: answer a request that was accepted, and finish it. */
-void serve(struct worker *w, struct FCGX_Request *f);
+/* serve.c: answer a request that was accepted, finish it and leave the seat. */
+void serve(struct worker *w, struct seat *seat, struct FCGX_Request *f);
 /* What the store has done since the last time goes to the metrics. */
 void worker_count_store(struct worker *w);
 

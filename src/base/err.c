@@ -29,6 +29,7 @@ static const struct {
 	[ERR_NOT_FOUND] =	{ "not_found",	404, false },
 	[ERR_CONFLICT] =	{ "conflict",	409, false },
 	[ERR_TOO_LARGE] =	{ "too_large",	413, false },
+	[ERR_SLOW] =		{ "slow",	408, true },
 	[ERR_BUSY] =		{ "busy",	503, true },
 	[ERR_FULL] =		{ "full",	503, true },
 	[ERR_LOST] =		{ "lost",	500, false },

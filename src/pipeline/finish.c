@@ -519,6 +519,7 @@ fate_of(const struct work *k, enum err_code reason)
 	case ERR_NOT_FOUND:
 	case ERR_CONFLICT:
 	case ERR_TOO_LARGE:
+	case ERR_SLOW:
 	case ERR_MODEL:
 	case ERR_CONFIG:
 	case ERR__COUNT:

@@ -29,6 +29,7 @@ stops_job(enum err_code rc)
 	case ERR_NOT_FOUND:
 	case ERR_CONFLICT:
 	case ERR_TOO_LARGE:
+	case ERR_SLOW:
 	case ERR_MODEL:
 	case ERR_CONFIG:
 	case ERR__COUNT:

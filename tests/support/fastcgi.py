@@ -34,8 +34,8 @@ class Request:
             self.socket.settimeout(timeout)
             self.socket.connect(path)
             self.send(BEGIN, struct.pack("!HB5x", RESPONDER, 0))
-            self.send(PARAMS, b"".join(self.pair(k.encode(), v.encode())
-                                       for k, v in variables.items()))
+            self.write(b"".join(self.pair(k.encode(), v.encode())
+                                for k, v in variables.items()), PARAMS)
             self.send(PARAMS, b"")
         except OSError:
             self.close()
@@ -50,10 +50,10 @@ class Request:
     def send(self, kind, data):
         self.socket.sendall(struct.pack("!BBHHBx", 1, kind, 1, len(data), 0) + data)
 
-    def write(self, data):
+    def write(self, data, kind=STDIN):
         """More of the body."""
         for i in range(0, len(data), CHUNK):
-            self.send(STDIN, data[i:i + CHUNK])
+            self.send(kind, data[i:i + CHUNK])
 
     def finish(self):
         """The body has ended; (status, headers, body) of the answer."""

@@ -570,6 +570,7 @@ api_suite(void)
 	suite_add_tcase(s, api_tags_case());
 	suite_add_tcase(s, api_metrics_case());
 	suite_add_tcase(s, api_lists_case());
+	suite_add_tcase(s, api_seat_case());
 	return s;
 }
 

@@ -69,6 +69,7 @@ TCase *api_conditions_case(void);
 TCase *api_tags_case(void);
 TCase *api_metrics_case(void);
 TCase *api_lists_case(void);
+TCase *api_seat_case(void);
 
 /* api_files.c: the run made last is executed, COMPLETED, with empty metadata. */
 void complete_run(void);
