@@ -56,6 +56,29 @@ void file_remove_temporaries(int dirfd);
 enum err_code file_commit(int fd, int dirfd, const char *from, const char *to,
     struct err *e);
 
+/* What a copy came to; begin with zeros. */
+struct file_copied {
+	int64_t files, bytes;
+};
+
+/*
+ * Copy a file to a name that is not there yet, with its mode and times; *bytes
+ * is its size.  After a failure there is no such name.  ERR_NOT_FOUND,
+ * ERR_INVALID (no regular file), ERR_FULL, ERR_SYSTEM.
+ */
+enum err_code file_copy(int from_dirfd, const char *from, int to_dirfd,
+    const char *to, int64_t *bytes, struct err *e);
+/*
+ * Copy a directory with all files and directories in it, without links and
+ * half-written files, into one that is made if it is not there.  What vanishes
+ * meanwhile is left out; ERR_NOT_FOUND when from itself is not there.  After a
+ * failure a part is there.
+ */
+enum err_code file_copy_tree(int from_at, const char *from, int to_at,
+    const char *to, struct file_copied *n, struct err *e);
+/* Everything written to the file system of dirfd is on the disk. */
+enum err_code file_sync_all(int dirfd, struct err *e);
+
 /* Remove a directory with everything in it; what is gone already is fine.
  * Links are removed, never followed. */
 enum err_code file_remove_tree(int at, const char *path, struct err *e);

@@ -61,6 +61,8 @@ int cmd_watch(struct ctl *c);
 int cmd_cancel(struct ctl *c);
 int cmd_delete(struct ctl *c);
 int cmd_verify(struct ctl *c);
+int cmd_backup(struct ctl *c);
+int cmd_restore(struct ctl *c);
 int cmd_calls(struct ctl *c);
 int cmd_prompt(struct ctl *c);
 int cmd_queue(struct ctl *c);

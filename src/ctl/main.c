@@ -65,6 +65,10 @@ static const struct command commands[] = {
 	  NULL, true, false, cmd_queue },
 	{ "verify", NULL, "do rows and files agree; say what to do if not",
 	  verify_options, true, false, cmd_verify },
+	{ "backup", "DIR", "copy database and files, beside the programs",
+	  NULL, true, false, cmd_backup },
+	{ "restore", "DIR", "bring a backup back, where there is nothing",
+	  NULL, true, false, cmd_restore },
 };
 
 static const struct ctl_option common_options[N_COMMON] = {

@@ -25,6 +25,7 @@
 
 #include "file.h"
 #include "results.h"
+#include "upkeep.h"
 #include "xalloc.h"
 #include "yaml.h"
 

@@ -10,6 +10,7 @@
  *   submit.c run.c list.c delete.c job.c end.c stage.c ledger.c event.c
  *   process.c derived.c refinement.c caption.c budget.c spend.c
  *                  the statements, by what they are about
+ *   backup.c       one state of the database as a file, and back
  *   verify.c       whether the rows are what they should be, and mending them
  *
  * A unit is a function that runs in the writer thread, inside a transaction,
@@ -56,6 +57,10 @@ enum err_code place_make(const struct place *p, struct err *e);
  * or missing (not when read_only). The caller holds the users lock. */
 enum err_code schema_ensure(const struct place *p,
     const struct store_options *o, struct turn *t, struct err *e);
+
+/* The version of the schema in it; 0: it is empty. ERR_CONFIG when it is not
+ * ours, or newer than this program. */
+enum err_code schema_version_of(const char *path, int *version, struct err *e);
 
 /* store_migrate() with the steps to know; tests bring their own. */
 enum err_code schema_migrate(const char *database,
@@ -133,6 +138,8 @@ enum err_code store_write(struct store *st,
     struct err *e);
 
 const struct spend_limits *store_limits(const struct store *st);
+
+const struct place *store_place(const struct store *st);
 
 /* Borrow a connection for reading; waits while all are out. */
 enum err_code store_borrow(struct store *st, struct db **out, struct err *e);

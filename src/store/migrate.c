@@ -309,6 +309,23 @@ schema_ensure(const struct place *p, const struct store_options *o,
 	return rc;
 }
 
+enum err_code
+schema_version_of(const char *path, int *version, struct err *e)
+{
+	struct db_options o = { .path = path, .read_only = true,
+	    .cache_kb = CREATE_CACHE_KB, .busy_ms = OPEN_BUSY_MS };
+	struct db *db = NULL;
+	enum err_code rc;
+
+	rc = db_open(&o, &db, e);
+	if (rc == ERR_OK)
+		rc = find_version(db, version, e);
+	db_close(db);
+	if (rc == ERR_OK && *version > STORE_SCHEMA_VERSION)
+		rc = judge_version(*version, STORE_SCHEMA_VERSION, e);
+	return rc;
+}
+
 /* --- upgrading ------------------------------------------------------------ */
 
 static enum err_code

@@ -179,6 +179,12 @@ store_write(struct store *st,
 	return writer_do(st->writer, fn, arg, e);
 }
 
+const struct place *
+store_place(const struct store *st)
+{
+	return &st->place;
+}
+
 /* --- reading -------------------------------------------------------------- */
 
 static enum err_code

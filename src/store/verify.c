@@ -17,6 +17,7 @@
  */
 #include "internal.h"
 
+#include "upkeep.h"
 #include "xalloc.h"
 
 #define TERMINAL "('COMPLETED', 'FAILED', 'CANCELLED')"

@@ -115,7 +115,7 @@ class Usage(Case):
         code, out, err = self.run_ctl("help")
         self.assertEqual((code, err), (0, ""))
         names = re.findall(r"^  ([a-z]+) ", out, re.M)
-        self.assertEqual(len(names), 13)
+        self.assertEqual(len(names), 15)
         with open(os.path.join(SRC, "src/ctl/churnsctl.1"),
                   encoding="utf-8") as f:
             page = f.read()

@@ -14,6 +14,7 @@ Suite *base_data_suite(void);
 Suite *base_file_suite(void);
 Suite *base_image_suite(void);
 Suite *base_net_suite(void);
+Suite *base_copy_suite(void);
 
 /* Run test once per row of the array rows; its row is rows[_i]. */
 #define add_rows(tc, test, rows) \

@@ -99,6 +99,7 @@ main(void)
 	srunner_add_suite(sr, base_file_suite());
 	srunner_add_suite(sr, base_image_suite());
 	srunner_add_suite(sr, base_net_suite());
+	srunner_add_suite(sr, base_copy_suite());
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);

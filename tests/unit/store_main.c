@@ -15,6 +15,7 @@ Suite *delete_suite(void);
 Suite *list_suite(void);
 Suite *power_suite(void);
 Suite *verify_suite(void);
+Suite *backup_suite(void);
 Suite *follow_suite(void);
 Suite *derived_suite(void);
 
@@ -37,6 +38,7 @@ main(void)
 	srunner_add_suite(sr, list_suite());
 	srunner_add_suite(sr, power_suite());
 	srunner_add_suite(sr, verify_suite());
+	srunner_add_suite(sr, backup_suite());
 	srunner_add_suite(sr, follow_suite());
 	srunner_add_suite(sr, derived_suite());
 	srunner_run_all(sr, CK_ENV);

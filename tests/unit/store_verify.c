@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "upkeep.h"
 #include "xalloc.h"
 
 Suite *verify_suite(void);
