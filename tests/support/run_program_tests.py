@@ -3,6 +3,7 @@
 Each file is a process of its own, so that a test that wrecks its interpreter
 or its environment fails alone.  Arguments: LOGDIR [FILE-PATTERN].
 """
+import concurrent.futures
 import fnmatch
 import os
 import subprocess
@@ -13,6 +14,10 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(os.path.dirname(HERE), "program")
 FILE_TIMEOUT_S = 900
+PARALLEL = 2
+LONG = {"test_web.py", "test_faults.py", "test_push.py", "test_chaos.py",
+        "test_quickstart.py", "test_runner.py"}
+ALONE = {"test_kill.py", "test_promises.py"}
 
 
 class Lines(unittest.TestResult):
@@ -61,33 +66,51 @@ def run_file(path):
     return 0 if result.wasSuccessful() and result.testsRun else 1
 
 
+def run_in_child(name, logs):
+    """The file's status and what it printed."""
+    log = os.path.join(logs, "program-" + name[:-3] + ".log")
+    with open(log, "w+", encoding="utf-8", errors="replace") as out:
+        child = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), "--file",
+             os.path.join(PROGRAM, name)], stdout=out,
+            stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = child.wait(FILE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, 9)
+            code = -9
+        out.seek(0)
+        return code, out.read()
+
+
+def tell(name, code, text):
+    print("== %s" % name)
+    print(text)
+    if "Checks: " not in text:
+        print("FAIL %s ended with status %d and no result" % (name, code))
+        print("Checks: 1, Failures: 0, Errors: 1")
+    sys.stdout.flush()
+
+
 def main():
     logs = sys.argv[1]
     pattern = sys.argv[2] if len(sys.argv) > 2 else "test_*.py"
-    failed = 0
-    for name in sorted(os.listdir(PROGRAM)):
-        if not fnmatch.fnmatch(name, pattern) or not name.startswith("test_"):
-            continue
-        log = os.path.join(logs, "program-" + name[:-3] + ".log")
-        with open(log, "w+", encoding="utf-8", errors="replace") as out:
-            child = subprocess.Popen(
-                [sys.executable, os.path.abspath(__file__), "--file",
-                 os.path.join(PROGRAM, name)], stdout=out,
-                stderr=subprocess.STDOUT, start_new_session=True)
-            try:
-                code = child.wait(FILE_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, 9)
-                code = -9
-            out.seek(0)
-            text = out.read()
-        print("== %s" % name)
-        print(text)
-        if "Checks: " not in text:
-            print("FAIL %s ended with status %d and no result" % (name, code))
-            print("Checks: 1, Failures: 1, Errors: 0")
-        failed += code != 0
-    return 1 if failed else 0
+    names = [n for n in sorted(os.listdir(PROGRAM))
+             if fnmatch.fnmatch(n, pattern) and n.startswith("test_") and
+             n.endswith(".py")]
+    # Tests mostly wait, so two files at a time; the long ones first, so that
+    # none of them is left over at the end.  What measures goes alone.
+    shared = sorted((n for n in names if n not in ALONE),
+                    key=lambda n: (n not in LONG, n))
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+        done = dict(zip(shared, pool.map(lambda n: run_in_child(n, logs),
+                                         shared)))
+    for name in names:
+        if name in ALONE:
+            done[name] = run_in_child(name, logs)
+    for name in names:
+        tell(name, *done[name])
+    return 1 if any(code for code, _ in done.values()) else 0
 
 
 if __name__ == "__main__":
