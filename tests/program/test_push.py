@@ -331,6 +331,95 @@ class Joining(Following):
         self.assertLess(slowest, 1)
 
 
+class LaterJobs(Following):
+    """What refinements, captions and noise checks tell on their run's channel.
+    The events are put into the log by hand, as the documented examples."""
+    JOB = "c1d2c1d2-0000-4000-8000-000000000001"
+
+    def put(self, run_id, told):
+        """Commit each as an event of its own; nobody is woken."""
+        lines = []
+        for kind, data in told:
+            lines.append(
+                "BEGIN IMMEDIATE; UPDATE runs SET last_seq = last_seq + 1 "
+                "WHERE id = '{0}'; INSERT INTO events (run_id, seq, type, "
+                "created_ms, data) SELECT id, last_seq, '{1}', {2}, '{3}' "
+                "FROM runs WHERE id = '{0}'; COMMIT;".format(
+                    run_id, kind, int(time.time() * 1000),
+                    json.dumps(data).replace("'", "''")))
+        path = os.path.join(self.s.data, "db", "churns.sqlite")
+        subprocess.run(["sqlite3", "-cmd", ".timeout 10000", path],
+                       input="\n".join(lines), text=True, check=True)
+
+    def refinement(self):
+        def stage(order, name, status):
+            return ("stage_update", {
+                "stage_name": name, "stage_order": order, "status": status,
+                "started_at": None, "completed_at": None,
+                "duration_seconds": None if status == "RUNNING" else 0.5,
+                "message": "...", "output_data": None, "error_message": None,
+                "job_id": self.JOB})
+        told = []
+        for order, name in enumerate(("load_base_image", "prompt_refine",
+                                      "save_outputs"), 1):
+            told += [stage(order, name, "RUNNING"),
+                     stage(order, name, "COMPLETED")]
+        return told + [("run_complete", {"job_id": self.JOB,
+                                         "summary": "warmer light"})]
+
+    def caption(self):
+        base = {"caption_id": "e3f4", "image_id": "image_0"}
+        step = {"stage_name": "caption", "stage_order": 1}
+        return [
+            ("caption_update", dict(base, status="RUNNING", message="...")),
+            ("caption_update", dict(base, status="RUNNING", message="...",
+                                    duration_seconds=None, **step)),
+            ("caption_update", dict(base, status="COMPLETED", message="...",
+                                    duration_seconds=1.5, **step)),
+            ("caption_complete", dict(base, status="COMPLETED", version=0,
+                                      text="Zest & 'zing'"))]
+
+    def test_s63_they_come_in_order_on_the_channel_of_the_run(self):
+        run_id = self.finished_run()
+        have = len(self.s.events(run_id))
+        told = self.refinement() + self.caption() + [
+            ("noise_assessment_started", {"job_id": self.JOB,
+                                          "message": "..."}),
+            ("noise_assessment_completed", {"job_id": self.JOB,
+                                            "needs_noise_reduction": False,
+                                            "message": "..."})]
+        with self.follow(run_id, have) as ws, \
+                self.stream(run_id, have) as es:
+            ws.message()
+            es.event()
+            self.put(run_id, told)
+            for n, (kind, data) in enumerate(told, have + 1):
+                m = ws.event()
+                self.assertEqual((m["type"], m["seq"], m["data"]),
+                                 (kind, n, data))
+                self.assertEqual(es.event()["message"], m)
+
+    def test_the_end_of_a_refinement_is_not_the_end_of_its_run(self):
+        run_id = self.finished_run()
+        time.sleep(RECENT_S + 0.1)
+        self.put(run_id, self.refinement())
+        with self.follow(run_id) as ws:
+            self.assertEqual(ws.message()["type"], "ping")
+            ws.quiet(0.5)
+
+    def test_s76_what_is_committed_is_seen_within_a_second_though_nobody_told(
+            self):
+        run_id = self.finished_run()
+        have = len(self.s.events(run_id))
+        with self.follow(run_id, have) as ws:
+            ws.message()
+            for event in self.caption():
+                began = time.monotonic()
+                self.put(run_id, [event])
+                ws.event(2)
+                self.assertLess(time.monotonic() - began, 1)
+
+
 class Clients(Following):
     """What clients send, and what becomes of those that do not behave."""
     env = {"CHURNS_PUSH_PING_S": "1", "CHURNS_PUSH_MAX_FRAME_BYTES": "2000"}

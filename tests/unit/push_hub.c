@@ -177,6 +177,7 @@ END_TEST
 
 START_TEST(news_that_come_while_asking_are_asked_for_again)
 {
+	struct answer a;
 	struct question q;
 	struct client *c = join_after(RUN_A, 0);
 
@@ -189,10 +190,12 @@ START_TEST(news_that_come_while_asking_are_asked_for_again)
 	commit(RUN_A, 1);
 	hint(RUN_A);
 	ck_assert(take_question(&q));
+	read_answer(&q, &a);
 	commit(RUN_A, 1);
-	hint(RUN_A);	/* while it is asked */
+	hint(RUN_A);	/* too late for what was read */
 	ck_assert(!answer_one());
-	answer_question(&q);
+	deliver(&a);
+	settle_all();
 	ck_sent(c, "ping 1 2 3");
 	leave(c);
 }
@@ -213,6 +216,44 @@ START_TEST(news_between_the_question_and_its_answer_are_not_lost)
 	hint("");
 	settle_all();
 	ck_assert_int_eq(rig.asked[ASK_TIPS], 1);
+	leave(c);
+}
+END_TEST
+
+START_TEST(a_hint_for_all_is_for_those_not_answered_yet_as_well)
+{
+	struct question q;
+	struct client *c = join(RUN_A);
+
+	ck_assert(take_question(&q));
+	hint("");
+	answer_question(&q);
+	settle_all();
+	ck_assert_int_eq(rig.asked[ASK_NEWS], 1);
+	leave(c);
+}
+END_TEST
+
+START_TEST(a_look_that_failed_is_made_up_for_though_nothing_was_committed_since)
+{
+	struct client *c = join_after(RUN_A, 0);
+	struct question q;
+
+	settle_all();
+	commit(RUN_A, 1);
+	rig.now.mono_ms += rig.limits.poll_ms;
+	hub_tick(rig.hub, &rig.now);
+	ck_assert(answer_one());
+	ck_assert_int_eq(rig.asked[ASK_CHANGED], 1);
+	ck_assert(take_question(&q));
+	ck_assert_int_eq(q.kind, ASK_TIPS);
+	rig.is_broken = true;
+	answer_question(&q);
+	rig.is_broken = false;
+	pass(999);
+	ck_sent(c, "ping");
+	pass(1);
+	ck_sent(c, "1");
 	leave(c);
 }
 END_TEST
@@ -642,6 +683,10 @@ add_news(TCase *t)
 	tcase_add_test(t, news_that_come_while_asking_are_asked_for_again);
 	tcase_add_test(t,
 	    news_between_the_question_and_its_answer_are_not_lost);
+	tcase_add_test(t,
+	    a_hint_for_all_is_for_those_not_answered_yet_as_well);
+	tcase_add_test(t,
+	    a_look_that_failed_is_made_up_for_though_nothing_was_committed_since);
 	tcase_add_test(t, lost_hints_are_made_up_for_by_looking);
 	tcase_add_test(t,
 	    looking_stops_at_the_version_when_nothing_was_committed);

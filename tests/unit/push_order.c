@@ -4,7 +4,8 @@
  *
  * A schedule is a row of choices made by a small random generator from a seed:
  * somebody joins, leaves, lags, reads; a run has events with and without a
- * hint; a question is taken; any of the taken ones is answered; time passes.
+ * hint; a question is taken; it is read, and later its answer, by then perhaps
+ * old, is delivered; time passes.
  * A seed that fails is named and can be run again.
  */
 #include "tests/unit/push_rig.h"
@@ -35,6 +36,8 @@ struct follower {
 static struct follower followers[MAX_CLIENTS];
 static struct question taken[MAX_TAKEN];
 static int n_taken;
+static struct answer answers[MAX_TAKEN];	/* read, not delivered */
+static int n_answers;
 static int seed;
 static int delivered, resumed;
 
@@ -90,20 +93,26 @@ come(struct follower *f)
 	    f->exact ? f->last : -1, "");
 }
 
+/* The feed is one thread: it reads in the order of asking. */
 static void
-answer_any(void)
+read_first(void)
 {
-	struct question q;
-	int i;
-
-	if (n_taken == 0)
+	if (n_taken == 0 || n_answers == MAX_TAKEN)
 		return;
-	i = choose(n_taken);
-	q = taken[i];
-	taken[i] = taken[--n_taken];
 	rig.is_broken = choose(15) == 0;
-	answer_question(&q);
+	read_answer(&taken[0], &answers[n_answers++]);
 	rig.is_broken = false;
+	memmove(&taken[0], &taken[1], (size_t)--n_taken * sizeof(taken[0]));
+}
+
+static void
+deliver_first(void)
+{
+	if (n_answers == 0)
+		return;
+	deliver(&answers[0]);
+	memmove(&answers[0], &answers[1],
+	    (size_t)--n_answers * sizeof(answers[0]));
 }
 
 static void
@@ -125,8 +134,10 @@ step(void)
 		hint(choose(5) == 0 ? "" : run);
 	else if (what <= 9 && n_taken < MAX_TAKEN)
 		n_taken += take_question(&taken[n_taken]);
-	else if (what <= 12)
-		answer_any();
+	else if (what <= 11)
+		read_first();
+	else if (what == 12)
+		deliver_first();
 	else if (what == 13) {
 		rig.now.mono_ms += choose(400);
 		hub_tick(rig.hub, &rig.now);
@@ -142,8 +153,10 @@ catch_up(void)
 	int i, round;
 
 	for (round = 0; round < 400; round++) {
-		while (n_taken > 0)
-			answer_any();
+		while (n_taken > 0 || n_answers > 0) {
+			read_first();
+			deliver_first();
+		}
 		pass(300);
 		for (i = 0; i < MAX_CLIENTS; i++)
 			if (followers[i].c != NULL &&
@@ -171,7 +184,7 @@ START_TEST(every_event_once_in_order_without_a_gap)
 	seed = _i;
 	random_state = (uint64_t)seed * 7919 + 1;
 	memset(followers, 0, sizeof(followers));
-	n_taken = delivered = resumed = 0;
+	n_taken = n_answers = delivered = resumed = 0;
 	/* Large enough that clients lag, small enough that some are dropped. */
 	rig.limits.queue_messages = 8 + choose(30);
 	hub_set_limits(rig.hub, &rig.limits);

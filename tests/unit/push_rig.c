@@ -154,7 +154,7 @@ read_state(struct answer *a)
 }
 
 void
-answer_question(struct question *q)
+read_answer(struct question *q, struct answer *out)
 {
 	struct answer a = { .q = *q };
 
@@ -170,7 +170,22 @@ answer_question(struct question *q)
 		read_tips(&a);
 	if (q->kind == ASK_CHANGED && !rig.is_broken)
 		rig.seen = rig.version;
-	hub_answer(rig.hub, &a, &rig.now);
+	*out = a;
+}
+
+void
+deliver(struct answer *a)
+{
+	hub_answer(rig.hub, a, &rig.now);
+}
+
+void
+answer_question(struct question *q)
+{
+	struct answer a;
+
+	read_answer(q, &a);
+	deliver(&a);
 }
 
 bool

@@ -55,6 +55,9 @@ bool answer_one(void);
 /* The next question, to be answered later. */
 bool take_question(struct question *q);
 void answer_question(struct question *q);
+/* The same in two steps: what is read may be old when it is delivered. */
+void read_answer(struct question *q, struct answer *out);
+void deliver(struct answer *a);
 /* Answer questions until there are no more. */
 void settle_all(void);
 /* Time passes: what is due is done, questions are answered. */
