@@ -181,10 +181,10 @@ const struct setting setting_rows[] = {
 
 	{ "budget.run_usd", KIND_MONEY, AT(budget_run_nano), "0", 0,
 	  MAX_BUDGET_USD, NULL, NULL,
-	  "most a run may cost that does not say; 0: no limit" },
+	  "most a run may cost; 0: no limit" },
 	{ "budget.run_max_usd", KIND_MONEY, AT(budget_run_max_nano), "0", 0,
 	  MAX_BUDGET_USD, NULL, NULL,
-	  "most a request may ask for its run; 0: no limit" },
+	  "most budget.run_usd may be; 0: no limit" },
 	{ "budget.owner_day_usd", KIND_MONEY, AT(budget_owner_day_nano), "0",
 	  0, MAX_BUDGET_USD, NULL, NULL,
 	  "most the runs of one owner may cost in a day; 0: no limit" },

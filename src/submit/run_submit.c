@@ -225,6 +225,14 @@ replay_known(struct store *st, const struct idempotency *idem,
 	return settle(outcome, "", status, body, NULL, out, e);
 }
 
+/* What a run may cost; 0: no limit of its own. */
+static int64_t
+run_budget(const struct settings *s)
+{
+	return s->budget_run_nano > 0 ? s->budget_run_nano :
+	    s->budget_run_max_nano;
+}
+
 /* Files, then rows. The caller removes the files when this fails. */
 static enum err_code
 store_request(struct service *s, struct store *st, const struct form *f,
@@ -247,6 +255,7 @@ store_request(struct service *s, struct store *st, const struct form *f,
 	id_new(job_id);
 	nr.n_stages = plan_stages(plan, stages);
 	nr.deadline_after_ms = s->conf->settings.run_deadline_ms;
+	nr.budget_nano = run_budget(&s->conf->settings);
 	body = answer_body(run);
 	if (idem != NULL) {
 		idem->http_status = 200;

@@ -252,6 +252,26 @@ class Failures(unittest.TestCase):
         self.assertGreater(self.cost_of(run), 0)
 
 
+class Budgets(unittest.TestCase):
+    """What a run may cost holds, whatever its calls would have cost."""
+
+    def test_a_run_ends_with_what_its_budget_allows(self):
+        env = dict(FAST, CHURNS_BUDGET_RUN_USD="0.000001")
+        with Stack(runner=True, sim=True, env=env) as s:
+            run = s.wait(s.submit(num_variants="2")["id"])
+            self.assertEqual(run["status"], "FAILED")
+            self.assertIn("budget", run["error_message"].lower())
+            self.assertIn(run["total_cost_usd"], (None, 0))
+            check_money(self, s, run["id"])
+
+    def test_a_budget_that_suffices_changes_nothing(self):
+        env = dict(FAST, CHURNS_BUDGET_RUN_MAX_USD="50")
+        with Stack(runner=True, sim=True, env=env) as s:
+            run = s.wait(s.submit(num_variants="1")["id"])
+            self.assertEqual(run["status"], "COMPLETED")
+            self.assertGreater(run["total_cost_usd"], 0)
+
+
 class Keys(unittest.TestCase):
     def test_each_missing_key_stops_the_runner_and_is_named(self):
         for name in ("OPENROUTER", "GEMINI"):
