@@ -1019,6 +1019,13 @@ class Crowd(unittest.TestCase):
             return next(int(line.split()[1]) * 1024 for line in f
                         if line.startswith(what))
 
+    @staticmethod
+    def is_plain(s):
+        """A sanitizer keeps freed memory, so that its size says nothing."""
+        with open("/proc/%d/maps" % s.processes["push"].pid,
+                  encoding="ascii") as f:
+            return "libasan" not in f.read()
+
     def test_a_thousand_sockets_of_which_one_does_not_read(self):
         each, stalled = 60, 1
         with Stack(web=False, api=False, push=True, env={
@@ -1029,7 +1036,8 @@ class Crowd(unittest.TestCase):
             crowd = self.gather(s, ids, "--events", str(each), "--stalled",
                                 str(stalled), "--seconds", "60")
             idle = self.memory(s)
-            self.assertLess((idle - before) / 1000, 8192)
+            if self.is_plain(s):
+                self.assertLess((idle - before) / 1000, 8192)
             teller.communicate("go\n", 60)
             said, _ = crowd.communicate(timeout=60)
             said = dict(pair.split("=") for pair in said.split())
@@ -1040,7 +1048,8 @@ class Crowd(unittest.TestCase):
             # 60 * 40 KB were told on the run of the one that does not read.
             self.assertIn('why="too slow"', s.log("push"))
             self.assertEqual(s.log("push").count('why="too slow"'), 1)
-            self.assertLess(self.memory(s, "VmHWM") - idle, 48 << 20)
+            if self.is_plain(s):
+                self.assertLess(self.memory(s, "VmHWM") - idle, 48 << 20)
             wait_until(lambda: json.loads(s.sql(
                 "select stats from processes")[0]["stats"])["sockets"] == 0,
                 10, "all to be gone")

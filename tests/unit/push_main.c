@@ -12,6 +12,7 @@ main(void)
 	suite_add_tcase(s, push_head_case());
 	suite_add_tcase(s, push_reply_case());
 	suite_add_tcase(s, push_hub_case());
+	suite_add_tcase(s, push_life_case());
 	suite_add_tcase(s, push_order_case());
 	suite_add_tcase(s, push_feed_case());
 	sr = srunner_create(s);

@@ -16,6 +16,7 @@ TCase *push_frames_case(void);
 TCase *push_head_case(void);
 TCase *push_reply_case(void);
 TCase *push_hub_case(void);
+TCase *push_life_case(void);
 TCase *push_order_case(void);
 TCase *push_feed_case(void);
 
