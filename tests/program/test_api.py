@@ -16,7 +16,7 @@ import unittest
 import urllib.parse
 import uuid
 
-from stack import BUILD, PLATFORM, Stack, multipart
+from stack import BUILD, PLATFORM, Stack, multipart, wait_until
 
 ORIGIN = "http://localhost:3000"
 UNKNOWN = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -557,9 +557,11 @@ class Runs(Case):
         answer = self.post(prompt=secret, files=[
             ("image_file", secret + ".png", "image/png", png(100))])
         self.get("/api/v1/runs?mode=" + secret)
-        log = self.s.log("api")
-        self.assertNotIn(secret, log)
-        line = [x for x in log.split("\n") if answer.json["id"] in x][0]
+        # An answer comes before its line in the log.
+        line = wait_until(lambda: [x for x in self.s.log("api").split("\n")
+                                   if answer.json["id"] in x], 5,
+                          "the line of the request")[0]
+        self.assertNotIn(secret, self.s.log("api"))
         for part in ("POST", "/api/v1/runs", "status=200", "us=", "bytes=",
                      answer.headers["X-Request-Id"]):
             self.assertIn(part, line)
